@@ -1,0 +1,2 @@
+//! The `rotunda` program.
+fn main() {}

@@ -1,0 +1,130 @@
+//! What happens to a packet: transports, forwarding, data channels, batched sockets.
+//!
+//! Desired state goes in by [`Command`], facts come out by [`Event`]. Nothing here knows of rooms,
+//! participants or signaling.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use negotiation::{Fingerprint, MediaKind, NegotiatedSession};
+
+/// One client's transport: ICE, DTLS, SRTP and SCTP on one UDP port. Never used twice in a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransportId(pub u64);
+
+/// How to start the media plane.
+#[derive(Debug, Clone)]
+pub struct SfuConfig {
+    /// Where to bind; port 0 takes a free one.
+    pub bind: SocketAddr,
+}
+
+/// What the media plane is told.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Makes the transport if it is new, else changes it to this session. Sessions older than the
+    /// last one are ignored.
+    Apply {
+        /// Which.
+        transport: TransportId,
+        /// What was agreed.
+        session: Arc<NegotiatedSession>,
+    },
+    /// Everything that this transport is to receive, replacing what was said before. Media flows
+    /// on a route when source and destination are there, in whichever order they appear.
+    Subscribe {
+        /// Who receives.
+        transport: TransportId,
+        /// All of it.
+        routes: Vec<Route>,
+    },
+    /// Ends the transport.
+    Close {
+        /// Which.
+        transport: TransportId,
+    },
+}
+
+/// One track on its way from its publisher's transport to a subscriber's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The publisher's transport.
+    pub source: TransportId,
+    /// The id the track's media carries there: `negotiation::Receive::track_id`, or the label of
+    /// the publisher's data channel.
+    pub source_id: Arc<str>,
+    /// The id it carries towards the subscriber: `negotiation::Send::track_id`, or the label of
+    /// the channel that we open, with the publisher's reliability.
+    pub id: Arc<str>,
+    /// What it is.
+    pub media: RouteMedia,
+}
+
+/// What a route carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteMedia {
+    /// RTP.
+    Rtp(MediaKind),
+    /// A data channel.
+    Data,
+}
+
+/// What the media plane tells.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// ICE and DTLS are up, for the first time or again after [`Event::Interrupted`].
+    Connected {
+        /// Which.
+        transport: TransportId,
+    },
+    /// No check of the client arrived for a while. It may come back, or restart ICE.
+    Interrupted {
+        /// Which.
+        transport: TransportId,
+    },
+    /// It failed for good and is closed: the client needs a new peer connection.
+    Lost {
+        /// Which.
+        transport: TransportId,
+        /// Why.
+        reason: LostReason,
+    },
+}
+
+/// Why a transport was lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LostReason {
+    /// The DTLS handshake failed, or its certificate is not the one announced.
+    Dtls,
+    /// The client closed it.
+    Closed,
+    /// The engine failed, or panicked, on this transport.
+    Engine(String),
+}
+
+/// The running media plane. Dropping it ends its threads.
+#[derive(Debug)]
+pub struct Sfu;
+
+#[allow(unused_variables, clippy::unimplemented)]
+impl Sfu {
+    /// Binds the sockets and starts the media worker. `on_event` runs on the worker and must not block.
+    pub fn start(config: SfuConfig, on_event: impl Fn(Event) + Send + 'static) -> std::io::Result<Self> {
+        unimplemented!()
+    }
+
+    /// The address bound.
+    pub fn local_addr(&self) -> SocketAddr {
+        unimplemented!()
+    }
+
+    /// Hash of the certificate that all transports of this process present.
+    pub fn fingerprint(&self) -> Fingerprint {
+        unimplemented!()
+    }
+
+    /// Tells the media plane. Never blocks; false if the worker is gone.
+    pub fn send(&self, command: Command) -> bool {
+        unimplemented!()
+    }
+}

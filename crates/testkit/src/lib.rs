@@ -1,0 +1,1 @@
+//! Servers, scripted clients and networks for tests.

@@ -1,1 +1,14 @@
-//! The server and its command line.
+//! The server: wires rooms, media, store and the wire together, and its command line.
+
+pub mod access_token;
+pub mod api;
+pub mod app;
+pub mod assets;
+pub mod command;
+pub mod config;
+pub mod credentials;
+pub mod rooms;
+pub mod server;
+pub mod signaling;
+pub mod tls;
+pub mod webhooks;

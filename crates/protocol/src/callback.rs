@@ -1,0 +1,1 @@
+//! The fields of status callbacks (rest.md section 22).

@@ -1,0 +1,1 @@
+//! TCMP and RSP messages (signaling.md sections 2 to 4).

@@ -1,0 +1,1 @@
+//! REST: extract, call one use case, convert.

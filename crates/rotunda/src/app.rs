@@ -1,0 +1,24 @@
+//! What every request handler needs, in one value.
+
+use std::sync::Arc;
+
+use store::Store;
+
+use crate::config::Settings;
+use crate::credentials::Credentials;
+use crate::rooms::Rooms;
+
+/// Shared by all requests and sockets; cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// Reads go straight to the store.
+    pub store: Arc<dyn Store>,
+    /// Everything that changes a room goes through its task.
+    pub rooms: Rooms,
+    /// Accounts and API keys with their secrets.
+    pub credentials: Arc<Credentials>,
+    /// How the server is set up.
+    pub settings: Arc<Settings>,
+    /// Authenticates page tokens; kept in the database.
+    pub page_key: [u8; 32],
+}

@@ -1,0 +1,1 @@
+//! One WebSocket: authenticates, then pumps messages between the client and its room.

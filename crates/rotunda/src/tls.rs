@@ -1,0 +1,1 @@
+//! TLS: an own certificate, or a throw-away CA for development.

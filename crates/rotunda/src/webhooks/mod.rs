@@ -1,0 +1,1 @@
+//! Delivers status callbacks from the outbox.

@@ -171,9 +171,7 @@ impl Change {
             Self::TrackEnabled { enabled: true, .. } => Some(EventKind::TrackEnabled),
             Self::TrackEnabled { enabled: false, .. } => Some(EventKind::TrackDisabled),
             Self::RoomCompleted { .. } => Some(EventKind::RoomEnded),
-            Self::ParticipantReconnecting { .. }
-            | Self::ParticipantResumed { .. }
-            | Self::TrackPriority { .. } => None,
+            Self::ParticipantReconnecting { .. } | Self::ParticipantResumed { .. } | Self::TrackPriority { .. } => None,
         }
     }
 }

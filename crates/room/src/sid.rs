@@ -111,13 +111,23 @@ mod tests {
 
     #[test]
     fn reads_both_cases_and_writes_lower() {
-        let sid: RoomSid = "RMABCDEFabcdef00000000000000000000".parse().expect("34 characters of the pattern");
+        let sid: RoomSid = "RMABCDEFabcdef00000000000000000000"
+            .parse()
+            .expect("34 characters of the pattern");
         assert_eq!(sid.to_string(), "RMabcdefabcdef00000000000000000000");
     }
 
     #[test]
     fn refuses_other_kinds_lengths_and_digits() {
-        for text in ["", "RM", "PA00000000000000000000000000000000", "RM0000000000000000000000000000000", "RM000000000000000000000000000000000", "RM0000000000000000000000000000000g", "RMé000000000000000000000000000000"] {
+        for text in [
+            "",
+            "RM",
+            "PA00000000000000000000000000000000",
+            "RM0000000000000000000000000000000",
+            "RM000000000000000000000000000000000",
+            "RM0000000000000000000000000000000g",
+            "RMé000000000000000000000000000000",
+        ] {
             assert_eq!(text.parse::<RoomSid>(), Err(InvalidSid { prefix: "RM" }), "{text}");
         }
     }

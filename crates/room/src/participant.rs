@@ -1,0 +1,223 @@
+//! One participant: its tracks, its session, and what it was last told.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::input::{Announced, AnnouncedTrack, Now};
+use crate::limits;
+use crate::output::{ParticipantView, Published, Subscription, TrackFault};
+use crate::{Change, ParticipantSid, ParticipantStatus, Timestamp, Track, TrackKind};
+
+/// Where a live participant is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// Its signaling is up.
+    Connected,
+    /// Its signaling is lost; it is out at the deadline.
+    Reconnecting {
+        /// When.
+        deadline: Instant,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Participant {
+    pub(crate) sid: ParticipantSid,
+    pub(crate) identity: String,
+    pub(crate) subscribe_all: bool,
+    pub(crate) presence: Presence,
+    pub(crate) tracks: Vec<Track>,
+    /// When its stay, or the part of it in this process, began.
+    pub(crate) since: Instant,
+    /// The part of its stay before this process.
+    pub(crate) stayed_before: Duration,
+    /// Revision towards the others.
+    pub(crate) revision: u64,
+    pub(crate) published_revision: u64,
+    /// What it was last told to receive.
+    pub(crate) subscriptions: Vec<Subscription>,
+    /// Revision of the client's own list, as last seen.
+    announced_revision: Option<u64>,
+    /// Media ids of listed tracks that were refused: a bounded list, since what is not announced
+    /// any more is dropped.
+    refused: BTreeSet<String>,
+}
+
+/// What a client's list changed.
+#[derive(Debug, Default)]
+pub(crate) struct TrackChanges {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) failed: Vec<(String, TrackFault)>,
+}
+
+impl Participant {
+    pub(crate) fn new(
+        sid: ParticipantSid,
+        identity: String,
+        subscribe_all: bool,
+        since: Instant,
+        first_revision: u64,
+    ) -> Self {
+        Self {
+            sid,
+            identity,
+            subscribe_all,
+            presence: Presence::Connected,
+            tracks: Vec::new(),
+            since,
+            stayed_before: Duration::ZERO,
+            revision: first_revision + 1,
+            published_revision: first_revision + 1,
+            subscriptions: Vec::new(),
+            announced_revision: None,
+            refused: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn stay(&self, now: Instant) -> Duration {
+        self.stayed_before + now.saturating_duration_since(self.since)
+    }
+
+    pub(crate) fn status(&self) -> ParticipantStatus {
+        match self.presence {
+            Presence::Connected => ParticipantStatus::Connected,
+            Presence::Reconnecting { .. } => ParticipantStatus::Reconnecting,
+        }
+    }
+
+    pub(crate) fn view(&self) -> ParticipantView {
+        ParticipantView {
+            sid: self.sid,
+            identity: self.identity.clone(),
+            revision: self.revision,
+            status: self.status(),
+            tracks: self.tracks.clone(),
+        }
+    }
+
+    pub(crate) fn published(&self, failed: Vec<(String, TrackFault)>) -> Published {
+        Published {
+            revision: self.published_revision,
+            ready: self
+                .tracks
+                .iter()
+                .map(|track| (track.media_id.clone(), track.sid))
+                .collect(),
+            failed,
+        }
+    }
+
+    /// Takes over the client's list. Unpublishes come first, so that a name is free for its heir.
+    pub(crate) fn announce(&mut self, announced: Announced, now: Now) -> TrackChanges {
+        if self.announced_revision.is_some_and(|seen| announced.revision <= seen) {
+            return TrackChanges::default();
+        }
+        self.announced_revision = Some(announced.revision);
+        let listed: BTreeSet<String> = announced.tracks.iter().map(|track| track.media_id.clone()).collect();
+        let mut result = TrackChanges {
+            changes: self.unpublish(|track| !listed.contains(&track.media_id), now.wall),
+            failed: Vec::new(),
+        };
+        self.refused.retain(|media_id| listed.contains(media_id));
+        let mut seen = BTreeSet::new();
+        for track in announced.tracks {
+            if !seen.insert(track.media_id.clone()) {
+                continue;
+            }
+            match self
+                .tracks
+                .iter()
+                .position(|published| published.media_id == track.media_id)
+            {
+                Some(index) => self.update(index, &track, now.wall, &mut result.changes),
+                None => self.publish(track, now.wall, &mut result),
+            }
+        }
+        result
+    }
+
+    /// Unpublishes the tracks that `gone` says.
+    pub(crate) fn unpublish(&mut self, gone: impl Fn(&Track) -> bool, at: Timestamp) -> Vec<Change> {
+        let participant = self.sid;
+        let mut changes = Vec::new();
+        self.tracks.retain(|track| {
+            let leaves = gone(track);
+            if leaves {
+                changes.push(Change::TrackUnpublished {
+                    participant,
+                    track: track.sid,
+                    at,
+                });
+            }
+            !leaves
+        });
+        changes
+    }
+
+    fn update(&mut self, index: usize, to: &AnnouncedTrack, at: Timestamp, changes: &mut Vec<Change>) {
+        let participant = self.sid;
+        let track = &mut self.tracks[index];
+        let enabled = to.enabled || track.kind == TrackKind::Data;
+        if track.enabled != enabled {
+            track.enabled = enabled;
+            changes.push(Change::TrackEnabled {
+                participant,
+                track: track.sid,
+                enabled,
+                at,
+            });
+        }
+        if track.priority != to.priority {
+            track.priority = to.priority;
+            changes.push(Change::TrackPriority {
+                participant,
+                track: track.sid,
+                priority: to.priority,
+                at,
+            });
+        }
+    }
+
+    fn publish(&mut self, new: AnnouncedTrack, at: Timestamp, result: &mut TrackChanges) {
+        if self.refused.contains(&new.media_id) {
+            return;
+        }
+        if let Some(fault) = self.fault(&new) {
+            if self.refused.len() < limits::TRACKS_PER_PARTICIPANT {
+                self.refused.insert(new.media_id.clone());
+            }
+            result.failed.push((new.media_id, fault));
+            return;
+        }
+        let track = Track {
+            sid: new.fresh,
+            media_id: new.media_id,
+            kind: new.kind,
+            name: new.name,
+            enabled: new.enabled || new.kind == TrackKind::Data,
+            priority: new.priority,
+        };
+        self.tracks.push(track.clone());
+        result.changes.push(Change::TrackPublished {
+            participant: self.sid,
+            track,
+            at,
+        });
+    }
+
+    fn fault(&self, new: &AnnouncedTrack) -> Option<TrackFault> {
+        if new.media_id.is_empty() || new.media_id.len() > limits::MEDIA_ID_BYTES {
+            Some(TrackFault::Invalid)
+        } else if new.name.chars().count() > limits::TRACK_NAME_CHARS {
+            Some(TrackFault::NameTooLong)
+        } else if new.name.contains('\0') {
+            Some(TrackFault::NameChars)
+        } else if self.tracks.iter().any(|track| track.name == new.name) {
+            Some(TrackFault::NameDuplicated)
+        } else if self.tracks.len() >= limits::TRACKS_PER_PARTICIPANT {
+            Some(TrackFault::TooMany)
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,523 @@
+//! The room: `handle` one input, then `poll` until `None`.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::input::{Announced, Input, Join, Now};
+use crate::output::{Dismissal, Output, ParticipantView, Refusal, Subscription, TrackFault, View};
+use crate::participant::{Participant, Presence};
+use crate::{Change, ParticipantSid, ParticipantStatus, Track};
+
+/// What a room is made with; fixed for its life.
+#[derive(Debug, Clone, Copy)]
+pub struct RoomConfig {
+    /// Participants at once, reconnecting ones included.
+    pub max_participants: usize,
+    /// How long one may stay.
+    pub max_participant_duration: Duration,
+    /// How long the room waits for the first one.
+    pub unused_timeout: Duration,
+    /// How long it stays after the last one left.
+    pub empty_timeout: Duration,
+    /// Made by a joining client: ends when the last one leaves, whatever `empty_timeout` says.
+    pub ad_hoc: bool,
+    /// How long a lost participant may come back.
+    pub session_timeout: Duration,
+    /// Revisions of everything begin after this one: 0, or `epoch << 32` after a restart, since
+    /// clients ignore revisions that are not higher than the last they saw.
+    pub first_revision: u64,
+}
+
+/// How much of a room's life lies before this process.
+#[derive(Debug, Clone, Default)]
+pub struct Restored {
+    /// Age of the room.
+    pub age: Duration,
+    /// For how long it has been empty, if it was joined and is empty.
+    pub empty_for: Option<Duration>,
+    /// Everyone who may come back, oldest first.
+    pub participants: Vec<RestoredParticipant>,
+}
+
+/// A participant that was there when the last process ended.
+#[derive(Debug, Clone)]
+pub struct RestoredParticipant {
+    /// `PA…`
+    pub sid: ParticipantSid,
+    /// From its token.
+    pub identity: String,
+    /// As at its connect.
+    pub subscribe_all: bool,
+    /// Its tracks, oldest first.
+    pub tracks: Vec<Track>,
+    /// How long it has been there.
+    pub stayed: Duration,
+}
+
+/// A room that somebody may join.
+#[derive(Debug)]
+enum Vacancy {
+    /// Nobody came yet.
+    Unused { deadline: Instant },
+    /// Somebody is there.
+    Occupied,
+    /// Everybody left.
+    Empty { deadline: Instant },
+}
+
+#[derive(Debug)]
+enum Phase {
+    InProgress(Vacancy),
+    Completed,
+}
+
+/// One room. See the crate's page for the loop.
+#[derive(Debug)]
+pub struct Room {
+    config: RoomConfig,
+    phase: Phase,
+    /// In order of arrival.
+    participants: Vec<Participant>,
+    since: Instant,
+    age_before: Duration,
+    last_batch: u64,
+    stored_batch: u64,
+    persists: VecDeque<Output>,
+    /// What waits for the batch given to be durable.
+    effects: VecDeque<(u64, Output)>,
+}
+
+impl Room {
+    /// A room that was just created.
+    pub fn new(config: RoomConfig, now: Now) -> Self {
+        Self::restore(config, Restored::default(), now)
+    }
+
+    /// A room that an earlier process left: everyone in it is reconnecting from now on.
+    pub fn restore(config: RoomConfig, restored: Restored, now: Now) -> Self {
+        let deadline = now.mono + config.session_timeout;
+        let participants: Vec<Participant> = restored
+            .participants
+            .into_iter()
+            .map(|from| {
+                let mut participant = Participant::new(
+                    from.sid,
+                    from.identity,
+                    from.subscribe_all,
+                    now.mono,
+                    config.first_revision,
+                );
+                participant.presence = Presence::Reconnecting { deadline };
+                participant.tracks = from.tracks;
+                participant.stayed_before = from.stayed;
+                participant
+            })
+            .collect();
+        let vacancy = match (participants.is_empty(), restored.empty_for) {
+            (false, _) => Vacancy::Occupied,
+            (true, Some(empty_for)) => Vacancy::Empty {
+                deadline: now.mono + empty_timeout(&config).saturating_sub(empty_for),
+            },
+            (true, None) => Vacancy::Unused {
+                deadline: now.mono + config.unused_timeout.saturating_sub(restored.age),
+            },
+        };
+        let mut room = Self {
+            config,
+            phase: Phase::InProgress(vacancy),
+            participants,
+            since: now.mono,
+            age_before: restored.age,
+            last_batch: 0,
+            stored_batch: 0,
+            persists: VecDeque::new(),
+            effects: VecDeque::new(),
+        };
+        for participant in 0..room.participants.len() {
+            room.participants[participant].subscriptions = room.subscriptions(participant);
+        }
+        room
+    }
+
+    /// Tells the room one thing.
+    pub fn handle(&mut self, input: Input, now: Now) {
+        match input {
+            Input::Join(join) => self.join(join, now),
+            Input::Tracks { participant, announced } => self.announce(participant, announced, now),
+            Input::Leave { participant } => self.dismiss(participant, Dismissal::Left, now),
+            Input::SignalingLost { participant } => self.signaling_lost(participant, now),
+            Input::Resume { participant, announced } => self.resume(participant, announced, now),
+            Input::Remove { participant } => self.dismiss(participant, Dismissal::Removed, now),
+            Input::MediaFailed { participant } => self.dismiss(participant, Dismissal::MediaFailed, now),
+            Input::Complete => self.complete(now),
+            Input::Stored { batch } => self.stored_batch = self.stored_batch.max(batch),
+            Input::Timeout => self.expire(now),
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<Output> {
+        if let Some(persist) = self.persists.pop_front() {
+            return Some(persist);
+        }
+        self.effects
+            .pop_front_if(|(after, _)| *after <= self.stored_batch)
+            .map(|(_, output)| output)
+    }
+
+    /// When [`Input::Timeout`] is due, at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let vacancy = match &self.phase {
+            Phase::Completed => return None,
+            Phase::InProgress(Vacancy::Unused { deadline } | Vacancy::Empty { deadline }) => Some(*deadline),
+            Phase::InProgress(Vacancy::Occupied) => None,
+        };
+        self.participants
+            .iter()
+            .map(|participant| self.deadline(participant).0)
+            .chain(vacancy)
+            .min()
+    }
+
+    /// Number of the last batch that was asked to be made durable; 0 before the first.
+    pub fn last_batch(&self) -> u64 {
+        self.last_batch
+    }
+
+    /// Whether the participant is in the room, connected or reconnecting.
+    pub fn contains(&self, participant: ParticipantSid) -> bool {
+        self.index(participant).is_some()
+    }
+
+    /// How many are in the room.
+    pub fn len(&self) -> usize {
+        self.participants.len()
+    }
+
+    /// Whether nobody is in the room.
+    pub fn is_empty(&self) -> bool {
+        self.participants.is_empty()
+    }
+
+    fn join(&mut self, join: Join, now: Now) {
+        let refusal = match self.phase {
+            Phase::Completed => Some(Refusal::RoomCompleted),
+            Phase::InProgress(_) => {
+                let others = self
+                    .participants
+                    .iter()
+                    .filter(|other| other.identity != join.identity)
+                    .count();
+                (others >= self.config.max_participants).then_some(Refusal::RoomFull)
+            }
+        };
+        if let Some(refusal) = refusal {
+            self.effect(Output::Refuse {
+                participant: join.participant,
+                refusal,
+            });
+            return;
+        }
+        let mut changes = Vec::new();
+        let older = self
+            .participants
+            .iter()
+            .position(|other| other.identity == join.identity);
+        let older = older.map(|index| self.take_out(index, now, &mut changes));
+        changes.push(Change::ParticipantConnected {
+            participant: join.participant,
+            identity: join.identity.clone(),
+            session: join.session,
+            subscribe_all: join.subscribe_all,
+            at: now.wall,
+        });
+        let mut newcomer = Participant::new(
+            join.participant,
+            join.identity,
+            join.subscribe_all,
+            now.mono,
+            self.config.first_revision,
+        );
+        let tracks = newcomer.announce(join.announced, now);
+        changes.extend(tracks.changes);
+        self.phase = Phase::InProgress(Vacancy::Occupied);
+        self.participants.push(newcomer);
+        self.persist(changes);
+        if let Some(gone) = older {
+            self.effect(Output::Dismiss {
+                participant: gone.sid,
+                reason: Dismissal::DuplicateIdentity,
+            });
+            self.tell_others(join.participant, &gone);
+        }
+        let index = self.participants.len() - 1;
+        self.participants[index].subscriptions = self.subscriptions(index);
+        let view = self.view(index, tracks.failed);
+        self.effect(Output::Admit {
+            participant: join.participant,
+            view,
+        });
+        let newcomer = self.participants[index].view();
+        self.tell_others(join.participant, &newcomer);
+        self.resubscribe();
+    }
+
+    fn announce(&mut self, participant: ParticipantSid, announced: Announced, now: Now) {
+        let Some(index) = self.index(participant) else { return };
+        let tracks = self.participants[index].announce(announced, now);
+        if tracks.changes.is_empty() && tracks.failed.is_empty() {
+            return;
+        }
+        self.participants[index].published_revision += 1;
+        if !tracks.changes.is_empty() {
+            self.participants[index].revision += 1;
+            self.persist(tracks.changes);
+        }
+        let published = self.participants[index].published(tracks.failed);
+        self.effect(Output::TellPublished {
+            to: participant,
+            published,
+        });
+        let view = self.participants[index].view();
+        self.tell_others(participant, &view);
+        self.resubscribe();
+    }
+
+    fn signaling_lost(&mut self, participant: ParticipantSid, now: Now) {
+        let Some(index) = self.index(participant) else { return };
+        if self.participants[index].presence != Presence::Connected {
+            return;
+        }
+        self.participants[index].presence = Presence::Reconnecting {
+            deadline: now.mono + self.config.session_timeout,
+        };
+        self.participants[index].revision += 1;
+        self.persist(vec![Change::ParticipantReconnecting {
+            participant,
+            at: now.wall,
+        }]);
+        let view = self.participants[index].view();
+        self.tell_others(participant, &view);
+    }
+
+    fn resume(&mut self, participant: ParticipantSid, announced: Announced, now: Now) {
+        let Some(index) = self.index(participant) else { return };
+        let mut changes = Vec::new();
+        let here = &mut self.participants[index];
+        if here.presence != Presence::Connected {
+            here.presence = Presence::Connected;
+            changes.push(Change::ParticipantResumed {
+                participant,
+                at: now.wall,
+            });
+        }
+        let tracks = here.announce(announced, now);
+        changes.extend(tracks.changes);
+        if !tracks.failed.is_empty() || !changes.is_empty() {
+            here.published_revision += 1;
+        }
+        let is_news = !changes.is_empty();
+        if is_news {
+            here.revision += 1;
+            self.persist(changes);
+        }
+        let view = self.view(index, tracks.failed);
+        self.effect(Output::Welcome { participant, view });
+        if is_news {
+            let view = self.participants[index].view();
+            self.tell_others(participant, &view);
+            self.resubscribe();
+        }
+    }
+
+    /// Takes one participant out, for any reason but a duplicate or the end of the room.
+    fn dismiss(&mut self, participant: ParticipantSid, reason: Dismissal, now: Now) {
+        let Some(index) = self.index(participant) else { return };
+        let mut changes = Vec::new();
+        let gone = self.take_out(index, now, &mut changes);
+        let ends = self.participants.is_empty() && self.config.ad_hoc;
+        if self.participants.is_empty() {
+            self.phase = if ends {
+                changes.push(self.completed(now));
+                Phase::Completed
+            } else {
+                Phase::InProgress(Vacancy::Empty {
+                    deadline: now.mono + self.config.empty_timeout,
+                })
+            };
+        }
+        self.persist(changes);
+        self.effect(Output::Dismiss { participant, reason });
+        self.tell_others(participant, &gone);
+        self.resubscribe();
+        if ends {
+            self.effect(Output::Ended);
+        }
+    }
+
+    fn complete(&mut self, now: Now) {
+        if matches!(self.phase, Phase::Completed) {
+            return;
+        }
+        let mut changes = Vec::new();
+        let mut dismissed = Vec::new();
+        while !self.participants.is_empty() {
+            dismissed.push(self.take_out(0, now, &mut changes).sid);
+        }
+        changes.push(self.completed(now));
+        self.phase = Phase::Completed;
+        self.persist(changes);
+        for participant in dismissed {
+            self.effect(Output::Dismiss {
+                participant,
+                reason: Dismissal::RoomCompleted,
+            });
+        }
+        self.effect(Output::Ended);
+    }
+
+    fn expire(&mut self, now: Now) {
+        if let Phase::InProgress(Vacancy::Unused { deadline } | Vacancy::Empty { deadline }) = self.phase
+            && deadline <= now.mono
+        {
+            self.complete(now);
+            return;
+        }
+        let due: Vec<(ParticipantSid, Dismissal)> = self
+            .participants
+            .iter()
+            .map(|participant| (participant.sid, self.deadline(participant)))
+            .filter(|(_, (deadline, _))| *deadline <= now.mono)
+            .map(|(sid, (_, reason))| (sid, reason))
+            .collect();
+        for (participant, reason) in due {
+            self.dismiss(participant, reason, now);
+        }
+    }
+
+    /// When this participant is out if nothing happens, and why.
+    fn deadline(&self, participant: &Participant) -> (Instant, Dismissal) {
+        let left = self
+            .config
+            .max_participant_duration
+            .saturating_sub(participant.stayed_before);
+        let limit = (participant.since + left, Dismissal::TimeLimit);
+        match participant.presence {
+            Presence::Reconnecting { deadline } if deadline < limit.0 => (deadline, Dismissal::SessionLost),
+            Presence::Reconnecting { .. } | Presence::Connected => limit,
+        }
+    }
+
+    /// Removes a participant from the state; its view is what the others are told.
+    fn take_out(&mut self, index: usize, now: Now, changes: &mut Vec<Change>) -> ParticipantView {
+        let mut gone = self.participants.remove(index);
+        gone.revision += 1;
+        let view = ParticipantView {
+            status: ParticipantStatus::Disconnected,
+            ..gone.view()
+        };
+        changes.extend(gone.unpublish(|_| true, now.wall));
+        changes.push(Change::ParticipantDisconnected {
+            participant: gone.sid,
+            at: now.wall,
+            duration_s: gone.stay(now.mono).as_secs(),
+        });
+        view
+    }
+
+    fn completed(&self, now: Now) -> Change {
+        let life = self.age_before + now.mono.saturating_duration_since(self.since);
+        Change::RoomCompleted {
+            at: now.wall,
+            duration_s: life.as_secs(),
+        }
+    }
+
+    fn view(&self, index: usize, failed: Vec<(String, TrackFault)>) -> View {
+        let participant = &self.participants[index];
+        View {
+            others: self
+                .participants
+                .iter()
+                .filter(|other| other.sid != participant.sid)
+                .map(Participant::view)
+                .collect(),
+            published: participant.published(failed),
+            subscriptions: participant.subscriptions.clone(),
+        }
+    }
+
+    fn subscriptions(&self, index: usize) -> Vec<Subscription> {
+        let subscriber = &self.participants[index];
+        if !subscriber.subscribe_all {
+            return Vec::new();
+        }
+        let others = self.participants.iter().filter(|other| other.sid != subscriber.sid);
+        others
+            .flat_map(|publisher| {
+                publisher.tracks.iter().map(|track| Subscription {
+                    track: track.sid,
+                    publisher: publisher.sid,
+                    media_id: track.media_id.clone(),
+                    kind: track.kind,
+                })
+            })
+            .collect()
+    }
+
+    /// Compares what everyone is to receive with what was said last, and says what changed.
+    fn resubscribe(&mut self) {
+        for index in 0..self.participants.len() {
+            let tracks = self.subscriptions(index);
+            let participant = &mut self.participants[index];
+            if tracks != participant.subscriptions {
+                participant.subscriptions.clone_from(&tracks);
+                let output = Output::Subscribe {
+                    participant: participant.sid,
+                    tracks,
+                };
+                self.effect(output);
+            }
+        }
+    }
+
+    /// Tells all connected ones but `except`; who is reconnecting sees everything when it is back.
+    fn tell_others(&mut self, except: ParticipantSid, about: &ParticipantView) {
+        let whom: Vec<ParticipantSid> = self
+            .participants
+            .iter()
+            .filter(|other| other.sid != except && other.sid != about.sid && other.presence == Presence::Connected)
+            .map(|other| other.sid)
+            .collect();
+        for to in whom {
+            self.effect(Output::TellParticipant {
+                to,
+                about: about.clone(),
+            });
+        }
+    }
+
+    fn index(&self, participant: ParticipantSid) -> Option<usize> {
+        self.participants.iter().position(|here| here.sid == participant)
+    }
+
+    fn persist(&mut self, changes: Vec<Change>) {
+        self.last_batch += 1;
+        self.persists.push_back(Output::Persist {
+            batch: self.last_batch,
+            changes,
+        });
+    }
+
+    fn effect(&mut self, output: Output) {
+        self.effects.push_back((self.last_batch, output));
+    }
+}
+
+fn empty_timeout(config: &RoomConfig) -> Duration {
+    if config.ad_hoc {
+        Duration::ZERO
+    } else {
+        config.empty_timeout
+    }
+}

@@ -2,7 +2,9 @@
 import { append, h, icon } from "./dom";
 
 const GAP_PX = 12;
-const ASPECT = 16 / 10;
+/** A tile is at most this narrow and this wide before it leaves space empty; pictures are cropped to it. */
+const ASPECT_MIN = 0.8;
+const ASPECT_MAX = 2.2;
 
 /** One person's tile: picture or initials, name, and what state they are in. */
 export class Tile {
@@ -104,16 +106,15 @@ export class Grid {
   }
 }
 
-/** The largest size at which `count` tiles fit; tall or wide pictures are cropped within bounds. */
+/** The largest size at which `count` tiles fit, in CSS pixels. */
 export function largestTiles(width: number, height: number, count: number): { tileWidth: number; tileHeight: number } {
   let best = { tileWidth: 0, tileHeight: 0 };
   for (let columns = 1; columns <= count; columns++) {
     const rows = Math.ceil(count / columns);
     const cellWidth = (width - GAP_PX * (columns - 1)) / columns;
     const cellHeight = (height - GAP_PX * (rows - 1)) / rows;
-    // A tile may be up to a quarter taller or wider than its shape before it leaves space empty.
-    const tileWidth = Math.min(cellWidth, cellHeight * ASPECT * 1.25);
-    const tileHeight = Math.min(cellHeight, (cellWidth / ASPECT) * 1.4);
+    const tileWidth = Math.min(cellWidth, cellHeight * ASPECT_MAX);
+    const tileHeight = Math.min(cellHeight, cellWidth / ASPECT_MIN);
     if (tileWidth * tileHeight > best.tileWidth * best.tileHeight) {
       best = { tileWidth: Math.floor(tileWidth), tileHeight: Math.floor(tileHeight) };
     }

@@ -1,0 +1,70 @@
+//! Why the store did not do what it was asked for.
+
+use std::path::PathBuf;
+
+/// Why the store did not do it. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The account has a room of that name in progress (API code 53113).
+    #[error("a room of that name is in progress")]
+    RoomExists,
+    /// The room is not there, or completed.
+    #[error("the room is not in progress")]
+    RoomNotInProgress,
+    /// The write names an older epoch than the room's: another process owns the room now.
+    #[error("the room is owned by a later epoch")]
+    Fenced,
+    /// A live participant of the room has that identity already (a bug of the caller: the older
+    /// one is disconnected in the same batch, before).
+    #[error("the identity is in the room already")]
+    DuplicateIdentity,
+    /// The database was written by a later version of the program.
+    #[error("the database has schema version {found}, this program knows up to {known}: use the newer program")]
+    NewerSchema {
+        /// In the database.
+        found: u32,
+        /// Of this program.
+        known: u32,
+    },
+    /// Another process has the database open.
+    #[error("another process uses the database {}", path.display())]
+    InUse {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The database's file cannot be made or written: its directory is missing or not writable.
+    #[error("cannot write the database {}", path.display())]
+    NotWritable {
+        /// The file that could not be opened for writing: the database, or the lock beside it.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database failed, or the caller broke the contract of a call (then the source says which).
+    #[error("the database failed")]
+    Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// The database failed in its own way.
+    pub fn backend(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Backend(Box::new(source))
+    }
+
+    /// The caller asked for what can never be, by a bug of its own.
+    pub(crate) fn refused(why: &'static str) -> Self {
+        Self::backend(Refused(why))
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(source: rusqlite::Error) -> Self {
+        Self::backend(source)
+    }
+}
+
+/// A call that contradicts what is stored.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refused(&'static str);

@@ -1,0 +1,29 @@
+//! Bounds of the store, and what happens at each.
+
+/// Rows of a page at most; a request for more gets this many, for less than one gets one.
+pub const PAGE_SIZE_MAX: u32 = 1000;
+
+/// Callbacks leased by one call at most; a request for more gets this many.
+pub const LEASE_MAX: u32 = 1000;
+
+/// Characters kept of an error that a callback's attempt ended with; the rest is cut.
+pub const ATTEMPT_ERROR_CHARS: usize = 200;
+
+/// Writes that wait for the writer. Beyond it callers wait to be queued.
+pub(crate) const WRITE_QUEUE: usize = 1024;
+
+/// Writes that share one commit at most; the rest waits for the next. Higher amortizes the sync
+/// of the disk further, lower bounds how long the first of a batch waits.
+pub(crate) const BATCH: usize = 256;
+
+/// Reads that wait for a reader. Beyond it callers wait to be queued.
+pub(crate) const READ_QUEUE: usize = 1024;
+
+/// Threads that read. Each holds one connection.
+pub(crate) const READERS: usize = 4;
+
+/// Prepared statements that a connection keeps; the least used is dropped. More than there are.
+pub(crate) const STATEMENTS: usize = 128;
+
+/// Bytes that the write-ahead log keeps on disk after a checkpoint; what is beyond is truncated.
+pub(crate) const WAL_BYTES: i64 = 64 << 20;

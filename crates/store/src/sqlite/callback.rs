@@ -1,0 +1,127 @@
+//! The outbox: leasing what is due, and what becomes of it.
+
+use room::{AccountSid, EventKind, ParticipantSid, RoomSid, Timestamp, TrackKind, TrackSid};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{room_row, row};
+use crate::{CallbackOutcome, DueCallback, StoreError, limits};
+
+pub(super) fn lease(
+    db: &Connection,
+    now: Timestamp,
+    leased_until: Timestamp,
+    limit: u32,
+) -> Result<Vec<DueCallback>, StoreError> {
+    // Of each room only the first that is not done is in the state `due`.
+    let mut query = db.prepare_cached(
+        "SELECT o.id, o.attempts, r.status_callback AS url, r.status_callback_method AS method,
+             a.sid AS account_sid, r.sid AS room_sid, r.name AS room_name,
+             e.kind, e.seq, e.at_us, e.duration_s,
+             p.sid AS participant_sid, p.identity, t.sid AS track_sid, t.kind AS track_kind
+         FROM outbox AS o INDEXED BY outbox_due
+         CROSS JOIN events AS e ON e.id = o.event_id
+         CROSS JOIN rooms AS r ON r.id = o.room_id
+         CROSS JOIN accounts AS a ON a.id = r.account_id
+         LEFT JOIN participants AS p ON p.id = e.participant_id
+         LEFT JOIN tracks AS t ON t.id = e.track_id
+         WHERE o.state = 'due' AND o.due_us <= ?1
+         ORDER BY o.due_us, o.id LIMIT ?2",
+    )?;
+    let due = query
+        .query_map(params![now.0, limit.min(limits::LEASE_MAX)], read)?
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut hold = db.prepare_cached("UPDATE outbox SET due_us = ?2 WHERE id = ?1")?;
+    for callback in &due {
+        hold.execute(params![callback.id, leased_until.0])?;
+    }
+    Ok(due)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<DueCallback> {
+    let participant: Option<[u8; 16]> = row.get("participant_sid")?;
+    let track: Option<[u8; 16]> = row.get("track_sid")?;
+    Ok(DueCallback {
+        id: row.get("id")?,
+        attempts: row.get("attempts")?,
+        url: row.get("url")?,
+        method: row::word(row, "method", room_row::method)?,
+        account: row::sid(row, "account_sid", AccountSid::from_bytes)?,
+        room: row::sid(row, "room_sid", RoomSid::from_bytes)?,
+        room_name: row.get("room_name")?,
+        event: row::word(row, "kind", EventKind::from_word)?,
+        sequence: row::count(row, "seq")?,
+        at: row::time(row, "at_us")?,
+        duration_s: row::count_or_null(row, "duration_s")?,
+        participant: match participant {
+            Some(sid) => Some((ParticipantSid::from_bytes(sid), row.get("identity")?)),
+            None => None,
+        },
+        track: match track {
+            Some(sid) => Some((
+                TrackSid::from_bytes(sid),
+                row::word(row, "track_kind", TrackKind::from_word)?,
+            )),
+            None => None,
+        },
+    })
+}
+
+pub(super) fn next(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    let due = db
+        .prepare_cached(
+            "SELECT due_us FROM outbox INDEXED BY outbox_due WHERE state = 'due'
+             ORDER BY due_us LIMIT 1",
+        )?
+        .query_row([], |row| row::time(row, "due_us"))
+        .optional()?;
+    Ok(due)
+}
+
+pub(super) fn record(
+    db: &Connection,
+    id: i64,
+    at: Timestamp,
+    answer: &Result<u16, String>,
+    outcome: CallbackOutcome,
+) -> Result<(), StoreError> {
+    let (room, due): (i64, bool) = db
+        .prepare_cached("SELECT room_id, state = 'due' FROM outbox WHERE id = ?1")?
+        .query_row(params![id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?
+        .ok_or_else(|| StoreError::refused("an attempt at an unknown callback"))?;
+    let error = answer.as_ref().err().map(|text| cut(text));
+    db.prepare_cached("INSERT INTO attempts (outbox_id, at_us, status, error) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![id, at.0, answer.as_ref().ok(), error])?;
+    db.prepare_cached("UPDATE outbox SET attempts = attempts + 1 WHERE id = ?1")?
+        .execute(params![id])?;
+    if !due {
+        // Somebody else, who leased it after this lease ran out, was done first.
+        return Ok(());
+    }
+    match outcome {
+        CallbackOutcome::Retry(next) => {
+            db.prepare_cached("UPDATE outbox SET due_us = ?2 WHERE id = ?1")?
+                .execute(params![id, next.0])?;
+            Ok(())
+        }
+        CallbackOutcome::Delivered => finish(db, id, room, "delivered", at),
+        CallbackOutcome::GivenUp => finish(db, id, room, "given-up", at),
+    }
+}
+
+/// Ends an entry and lets the next of its room go ahead at once.
+fn finish(db: &Connection, id: i64, room: i64, state: &str, at: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE outbox SET state = ?2 WHERE id = ?1")?
+        .execute(params![id, state])?;
+    db.prepare_cached(
+        "UPDATE outbox SET state = 'due', due_us = min(due_us, ?2)
+         WHERE id = (SELECT id FROM outbox INDEXED BY outbox_waiting
+             WHERE room_id = ?1 AND state = 'waiting' ORDER BY id LIMIT 1)",
+    )?
+    .execute(params![room, at.0])?;
+    Ok(())
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(limits::ATTEMPT_ERROR_CHARS).collect()
+}

@@ -1,0 +1,139 @@
+//! The database file: its lock, its connections, its schema.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+use tempfile::TempDir;
+
+use crate::{StoreError, limits};
+
+/// The steps of the schema, oldest first (`migrations/README.md`).
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_initial.sql")];
+
+/// A database that belongs to this process as long as this lives.
+pub(super) struct DatabaseFile {
+    path: PathBuf,
+    /// Of a database that shall not outlive the process; its path is forgotten once all is open.
+    temporary: Option<TempDir>,
+    /// Holds the lock.
+    _lock: Option<File>,
+}
+
+impl DatabaseFile {
+    /// Locks the file and makes sure that it can be written.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let lock = lock(path)?;
+        // SQLite would make the file itself, but readable for everyone, and says little on failure.
+        open_private(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            temporary: None,
+            _lock: Some(lock),
+        })
+    }
+
+    /// A file in a new directory of its own.
+    ///
+    /// A real file, because SQLite's databases in memory have no write-ahead log: their readers
+    /// wait for writers and the reverse.
+    pub(super) fn temporary() -> Result<Self, StoreError> {
+        let directory = tempfile::Builder::new()
+            .prefix("rotunda-")
+            .tempdir()
+            .map_err(|source| StoreError::NotWritable {
+                path: std::env::temp_dir(),
+                source,
+            })?;
+        Ok(Self {
+            path: directory.path().join("rotunda.db"),
+            temporary: Some(directory),
+            _lock: None,
+        })
+    }
+
+    /// The connection that writes; brings the schema up to date.
+    pub(super) fn writer(&self) -> Result<Connection, StoreError> {
+        let mut db = self.connect()?;
+        // Before the first write of any kind: a newer database is left as it is.
+        let version = schema_version(&db)?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        let synchronous = if self.temporary.is_some() { "OFF" } else { "FULL" };
+        db.pragma_update(None, "synchronous", synchronous)?;
+        db.pragma_update(None, "foreign_keys", true)?;
+        db.pragma_update(None, "journal_size_limit", limits::WAL_BYTES)?;
+        migrate(&mut db, version)?;
+        Ok(db)
+    }
+
+    /// A connection that reads. The writer is opened before.
+    pub(super) fn reader(&self) -> Result<Connection, StoreError> {
+        let db = self.connect()?;
+        db.pragma_update(None, "query_only", true)?;
+        // Opens the write-ahead log, which SQLite else does at the first use.
+        schema_version(&db)?;
+        Ok(db)
+    }
+
+    /// Removes a temporary database's name where the system lets the open files live on, so that
+    /// nothing is left however the process ends. Call it when all connections are open.
+    pub(super) fn forget_path(&mut self) {
+        if cfg!(unix)
+            && let Some(directory) = self.temporary.take()
+            && let Err(error) = directory.close()
+        {
+            tracing::debug!(%error, "a temporary database's directory was not removed");
+        }
+    }
+
+    fn connect(&self) -> Result<Connection, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(&self.path, flags)?;
+        db.set_prepared_statement_cache_capacity(limits::STATEMENTS);
+        Ok(db)
+    }
+}
+
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let file = open_private(&name)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(StoreError::NotWritable { path: name, source }),
+    }
+}
+
+/// Opens for writing; a new file is for its owner alone, as it holds secrets.
+fn open_private(path: &Path) -> Result<File, StoreError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|source| StoreError::NotWritable {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn schema_version(db: &Connection) -> Result<u32, StoreError> {
+    let found = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let known = MIGRATIONS.len() as u32;
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    Ok(found)
+}
+
+fn migrate(db: &mut Connection, version: u32) -> Result<(), StoreError> {
+    for (step, sql) in MIGRATIONS.iter().enumerate().skip(version as usize) {
+        let transaction = db.transaction()?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", step as u32 + 1)?;
+        transaction.commit()?;
+        tracing::debug!(version = step + 1, "the schema was brought up to date");
+    }
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! The store of a single machine: SQLite, one thread that writes and a few that read.
+//!
+//! Writes are gathered: whatever waits while one commit goes to the disk shares the next. Reads run
+//! on connections of their own and never wait for a write; each sees all that was acknowledged
+//! before it was asked.
+
+mod account;
+mod callback;
+mod change;
+mod event;
+mod file;
+mod page;
+mod participant;
+mod readers;
+mod room_row;
+mod row;
+mod take_over;
+mod writer;
+
+use std::path::Path;
+
+use room::{AccountSid, Change, ParticipantSid, RoomSid, Timestamp};
+use rusqlite::{Connection, params};
+
+use self::file::DatabaseFile;
+use self::readers::Readers;
+use self::writer::Writer;
+use crate::{
+    Account, ApiKey, BoxFuture, CallbackOutcome, DueCallback, LiveRoom, NewRoom, Page, PageRequest, ParticipantFilter,
+    ParticipantRow, RoomFilter, RoomRow, Store, StoreError, limits,
+};
+
+/// A store in one SQLite file, or in none that outlives it.
+///
+/// A write that was queued happens even if its future is dropped before it resolves. Dropping the
+/// store finishes the queued writes, ends its threads and waits for them.
+pub struct SqliteStore {
+    // In this order they are dropped: the threads end before the lock on the file is released.
+    readers: Readers,
+    writer: Writer,
+    _file: DatabaseFile,
+}
+
+impl SqliteStore {
+    /// Opens the database in this file, makes it if it is not there, and brings its schema up to
+    /// date. A lock file of the same name and `.lock` beside it keeps other processes out.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] if another process (or another store of this one) has it open,
+    /// [`StoreError::NotWritable`] if the directory or the file cannot be written,
+    /// [`StoreError::NewerSchema`] if a later version of the program wrote it; then it is unchanged.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::start(DatabaseFile::open(path)?)
+    }
+
+    /// A new, empty store that is gone when it is dropped or its process ends, in whatever way.
+    ///
+    /// # Errors
+    /// [`StoreError::NotWritable`] if the system's directory for temporary files is not writable.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Self::start(DatabaseFile::temporary()?)
+    }
+
+    fn start(mut file: DatabaseFile) -> Result<Self, StoreError> {
+        let writer = file.writer()?;
+        let readers = (0..limits::READERS)
+            .map(|_| file.reader())
+            .collect::<Result<Vec<Connection>, StoreError>>()?;
+        file.forget_path();
+        Ok(Self {
+            readers: Readers::start(readers)?,
+            writer: Writer::start(writer)?,
+            _file: file,
+        })
+    }
+}
+
+impl Store for SqliteStore {
+    fn put_account(&self, account: Account) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.run(move |db| account::put(db, &account))
+    }
+
+    fn accounts(&self) -> BoxFuture<'_, Result<Vec<Account>, StoreError>> {
+        self.readers.run(account::all)
+    }
+
+    fn put_api_key(&self, key: ApiKey) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.run(move |db| account::put_key(db, &key))
+    }
+
+    fn api_keys(&self) -> BoxFuture<'_, Result<Vec<ApiKey>, StoreError>> {
+        self.readers.run(account::all_keys)
+    }
+
+    fn secret(&self, name: &'static str, fresh: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32], StoreError>> {
+        self.writer.run(move |db| account::secret(db, name, fresh))
+    }
+
+    fn create_room(&self, account: AccountSid, room: NewRoom) -> BoxFuture<'_, Result<RoomRow, StoreError>> {
+        self.writer.run(move |db| room_row::create(db, account, room))
+    }
+
+    fn write(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        epoch: u64,
+        changes: Vec<Change>,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer
+            .run(move |db| change::apply(db, account, room, epoch, &changes))
+    }
+
+    fn take_over(&self, now: Timestamp) -> BoxFuture<'_, Result<Vec<LiveRoom>, StoreError>> {
+        self.writer.run(move |db| take_over::all(db, now))
+    }
+
+    fn room(&self, account: AccountSid, room: RoomSid) -> BoxFuture<'_, Result<Option<RoomRow>, StoreError>> {
+        self.readers.run(move |db| room_row::fetch(db, account, room))
+    }
+
+    fn room_in_progress(&self, account: AccountSid, name: &str) -> BoxFuture<'_, Result<Option<RoomRow>, StoreError>> {
+        let name = name.to_owned();
+        self.readers.run(move |db| room_row::in_progress(db, account, &name))
+    }
+
+    fn rooms(
+        &self,
+        account: AccountSid,
+        filter: RoomFilter,
+        page: PageRequest,
+    ) -> BoxFuture<'_, Result<Page<RoomRow>, StoreError>> {
+        self.readers.run(move |db| room_row::list(db, account, &filter, page))
+    }
+
+    fn participant(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+    ) -> BoxFuture<'_, Result<Option<ParticipantRow>, StoreError>> {
+        self.readers
+            .run(move |db| participant::fetch(db, account, room, participant))
+    }
+
+    fn participant_live(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        identity: &str,
+    ) -> BoxFuture<'_, Result<Option<ParticipantRow>, StoreError>> {
+        let identity = identity.to_owned();
+        self.readers
+            .run(move |db| participant::live(db, account, room, &identity))
+    }
+
+    fn participants(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        filter: ParticipantFilter,
+        page: PageRequest,
+    ) -> BoxFuture<'_, Result<Page<ParticipantRow>, StoreError>> {
+        self.readers
+            .run(move |db| participant::list(db, account, room, &filter, page))
+    }
+
+    fn lease_callbacks(
+        &self,
+        now: Timestamp,
+        leased_until: Timestamp,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<DueCallback>, StoreError>> {
+        self.writer.run(move |db| callback::lease(db, now, leased_until, limit))
+    }
+
+    fn next_callback(&self) -> BoxFuture<'_, Result<Option<Timestamp>, StoreError>> {
+        self.readers.run(callback::next)
+    }
+
+    fn record_callback(
+        &self,
+        id: i64,
+        at: Timestamp,
+        answer: Result<u16, String>,
+        outcome: CallbackOutcome,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer
+            .run(move |db| callback::record(db, id, at, &answer, outcome))
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async {
+            let written = self.writer.run(count_check).await?;
+            let read = self.readers.run(read_check).await?;
+            if read < written {
+                return Err(StoreError::refused("a reader does not see what was committed"));
+            }
+            Ok(())
+        })
+    }
+}
+
+fn count_check(db: &Connection) -> Result<i64, StoreError> {
+    let count = db
+        .prepare_cached("UPDATE checks SET count = count + 1 WHERE id = 1 RETURNING count")?
+        .query_row(params![], |row| row.get(0))?;
+    Ok(count)
+}
+
+fn read_check(db: &Connection) -> Result<i64, StoreError> {
+    let count = db
+        .prepare_cached("SELECT count FROM checks WHERE id = 1")?
+        .query_row(params![], |row| row.get(0))?;
+    Ok(count)
+}

@@ -1,0 +1,129 @@
+//! Participants: finding and listing them.
+
+use room::{AccountSid, ParticipantSid, ParticipantStatus, RoomSid};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+
+use super::page::{Created, List, page};
+use super::{room_row, row};
+use crate::{Page, PageRequest, ParticipantFilter, ParticipantRow, Position, StoreError};
+
+/// Columns that a [`ParticipantRow`] is read from.
+pub(super) const COLUMNS: &str = "sid, identity, status, created_us, updated_us, ended_us, duration_s";
+
+pub(super) fn fetch(
+    db: &Connection,
+    account: AccountSid,
+    room: RoomSid,
+    participant: ParticipantSid,
+) -> Result<Option<ParticipantRow>, StoreError> {
+    let Some(room_id) = room_row::id(db, account, room)? else {
+        return Ok(None);
+    };
+    let sql = format!("SELECT {COLUMNS} FROM participants WHERE sid = ?1 AND room_id = ?2");
+    let found = db
+        .prepare_cached(&sql)?
+        .query_row(params![participant.as_bytes(), room_id], |row| read(row, account, room))
+        .optional()?;
+    Ok(found)
+}
+
+pub(super) fn live(
+    db: &Connection,
+    account: AccountSid,
+    room: RoomSid,
+    identity: &str,
+) -> Result<Option<ParticipantRow>, StoreError> {
+    let Some(room_id) = room_row::id(db, account, room)? else {
+        return Ok(None);
+    };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM participants INDEXED BY participants_live_identity
+         WHERE room_id = ?1 AND identity = ?2 AND ended_us IS NULL"
+    );
+    let found = db
+        .prepare_cached(&sql)?
+        .query_row(params![room_id, identity], |row| read(row, account, room))
+        .optional()?;
+    Ok(found)
+}
+
+pub(super) fn list(
+    db: &Connection,
+    account: AccountSid,
+    room: RoomSid,
+    filter: &ParticipantFilter,
+    request: PageRequest,
+) -> Result<Page<ParticipantRow>, StoreError> {
+    let created = Created::seconds(
+        filter.created_after_s.map(|second| i128::from(second) + 1),
+        filter.created_before_s,
+    );
+    // No row has this id: the list of an unknown room is empty.
+    let room_id = room_row::id(db, account, room)?.unwrap_or(-1);
+    let status = filter.status.map(ParticipantStatus::as_str);
+    let identity = filter.identity.as_deref();
+    let (source, matching) = scan(filter.status, identity.is_some());
+    let list = List {
+        columns: COLUMNS,
+        source,
+        matching,
+        parameters: [&room_id as &dyn ToSql, &identity, &status],
+    };
+    page(
+        db,
+        &list,
+        created,
+        request,
+        |row| read(row, account, room),
+        |row| Position {
+            created: row.created,
+            sid: *row.sid.as_bytes(),
+        },
+    )
+}
+
+/// Which index yields the rows of a filter in order, and what is left to be checked on each.
+///
+/// What is checked fails at most once for each live participant, so that the work of a page is
+/// bounded by its size plus those: live ones come from indexes of live ones, and the disconnected
+/// are what is left of all when the live are skipped.
+fn scan(status: Option<ParticipantStatus>, by_identity: bool) -> (&'static str, &'static str) {
+    use ParticipantStatus::{Connected, Disconnected, Reconnecting};
+    match (status, by_identity) {
+        (None, false) => ("participants INDEXED BY participants_listed", "room_id = ?1"),
+        (None, true) => (
+            "participants INDEXED BY participants_listed_by_identity",
+            "room_id = ?1 AND identity = ?2",
+        ),
+        (Some(Disconnected), false) => (
+            "participants INDEXED BY participants_listed",
+            "room_id = ?1 AND ended_us IS NOT NULL",
+        ),
+        (Some(Disconnected), true) => (
+            "participants INDEXED BY participants_listed_by_identity",
+            "room_id = ?1 AND identity = ?2 AND ended_us IS NOT NULL",
+        ),
+        (Some(Connected | Reconnecting), false) => (
+            "participants INDEXED BY participants_live",
+            "room_id = ?1 AND ended_us IS NULL AND status = ?3",
+        ),
+        (Some(Connected | Reconnecting), true) => (
+            "participants INDEXED BY participants_live_identity",
+            "room_id = ?1 AND identity = ?2 AND ended_us IS NULL AND status = ?3",
+        ),
+    }
+}
+
+pub(super) fn read(row: &Row<'_>, account: AccountSid, room: RoomSid) -> rusqlite::Result<ParticipantRow> {
+    Ok(ParticipantRow {
+        sid: row::sid(row, "sid", ParticipantSid::from_bytes)?,
+        room,
+        account,
+        identity: row.get("identity")?,
+        status: row::word(row, "status", ParticipantStatus::from_word)?,
+        created: row::time(row, "created_us")?,
+        updated: row::time(row, "updated_us")?,
+        ended: row::time_or_null(row, "ended_us")?,
+        duration_s: row::count_or_null(row, "duration_s")?,
+    })
+}

@@ -1,0 +1,86 @@
+//! The threads that read, each on a connection of its own, fed from one bounded queue.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::writer::stopped;
+use crate::{BoxFuture, StoreError, limits};
+
+type Read = Box<dyn FnOnce(&Connection) + Send>;
+
+pub(super) struct Readers {
+    /// `None` once the threads shall end.
+    queue: Option<mpsc::Sender<Read>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Readers {
+    pub(super) fn start(connections: Vec<Connection>) -> Result<Self, StoreError> {
+        let (queue, reads) = mpsc::channel(limits::READ_QUEUE);
+        let reads = Arc::new(Mutex::new(reads));
+        let mut readers = Self {
+            queue: Some(queue),
+            threads: Vec::new(),
+        };
+        for db in connections {
+            let reads = Arc::clone(&reads);
+            let thread = std::thread::Builder::new()
+                .name("store-read".to_owned())
+                .spawn(move || serve(&db, &reads))
+                .map_err(StoreError::backend)?;
+            readers.threads.push(thread);
+        }
+        Ok(readers)
+    }
+
+    /// Runs a read, all of it on one snapshot.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, StoreError>> {
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            let job: Read = Box::new(move |db| {
+                // Nobody waits for it any more if the future was dropped.
+                if !answer.is_closed() {
+                    drop(answer.send(on_snapshot(db, read)));
+                }
+            });
+            let queue = self.queue.as_ref().ok_or_else(stopped)?;
+            queue.send(job).await.map_err(|_| stopped())?;
+            answered.await.map_err(|_| stopped())?
+        })
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread that reads the database had panicked");
+            }
+        }
+    }
+}
+
+fn serve(db: &Connection, reads: &Mutex<mpsc::Receiver<Read>>) {
+    loop {
+        // One thread waits for the queue, the others for the lock; a poisoned one has lost nothing.
+        let read = reads.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        match read {
+            Some(read) => read(db),
+            None => return,
+        }
+    }
+}
+
+fn on_snapshot<T>(db: &Connection, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let snapshot = db.unchecked_transaction()?;
+    let result = read(&snapshot);
+    snapshot.finish()?;
+    result
+}

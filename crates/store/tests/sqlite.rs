@@ -74,9 +74,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     let path = directory.path().join("rotunda.db");
     drop(SqliteStore::open(&path).unwrap());
     let db = rusqlite::Connection::open(&path).unwrap();
-    let known: u32 = db
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .unwrap();
+    let known: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     db.pragma_update(None, "user_version", known + 1).unwrap();
     drop(db);
     let before = std::fs::read(&path).unwrap();

@@ -94,6 +94,18 @@ impl DatabaseFile {
     }
 }
 
+/// A connection for a short look at a database that may belong to another process.
+pub(super) fn visit(path: &Path) -> Result<Connection, StoreError> {
+    // Not read-only: a log that a crash left can only be read by those who may write.
+    let db = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    db.pragma_update(None, "query_only", true)?;
+    schema_version(&db)?;
+    Ok(db)
+}
+
 fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");

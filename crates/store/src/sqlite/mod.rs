@@ -61,6 +61,17 @@ impl SqliteStore {
         Self::start(DatabaseFile::temporary()?)
     }
 
+    /// All accounts and all keys in the file, oldest first, also while another process has it open.
+    /// Changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NewerSchema`] if a later version of the program wrote it;
+    /// [`StoreError::Backend`] if it is not there or cannot be read.
+    pub fn read_credentials(path: &Path) -> Result<(Vec<Account>, Vec<ApiKey>), StoreError> {
+        let db = file::visit(path)?;
+        Ok((account::all(&db)?, account::all_keys(&db)?))
+    }
+
     fn start(mut file: DatabaseFile) -> Result<Self, StoreError> {
         let writer = file.writer()?;
         let readers = (0..limits::READERS)

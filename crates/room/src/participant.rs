@@ -1,6 +1,6 @@
 //! One participant: its tracks, its session, and what it was last told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::input::{Announced, AnnouncedTrack, Now};
@@ -38,9 +38,10 @@ pub(crate) struct Participant {
     pub(crate) subscriptions: Vec<Subscription>,
     /// Revision of the client's own list, as last seen.
     announced_revision: Option<u64>,
-    /// Media ids of listed tracks that were refused: a bounded list, since what is not announced
-    /// any more is dropped.
-    refused: BTreeSet<String>,
+    /// Media ids of listed tracks that were refused, and why. Of at most
+    /// [`limits::TRACKS_PER_PARTICIPANT`]: what is not announced any more is dropped, and what is
+    /// beyond is refused anew with each list.
+    refused: BTreeMap<String, TrackFault>,
 }
 
 /// What a client's list changed.
@@ -70,12 +71,13 @@ impl Participant {
             published_revision: first_revision + 1,
             subscriptions: Vec::new(),
             announced_revision: None,
-            refused: BTreeSet::new(),
+            refused: BTreeMap::new(),
         }
     }
 
     pub(crate) fn stay(&self, now: Instant) -> Duration {
-        self.stayed_before + now.saturating_duration_since(self.since)
+        self.stayed_before
+            .saturating_add(now.saturating_duration_since(self.since))
     }
 
     pub(crate) fn status(&self) -> ParticipantStatus {
@@ -107,6 +109,14 @@ impl Participant {
         }
     }
 
+    /// Everything refused that is still listed, `failed` included: for a client that is back, since
+    /// what it was told before may have gone to a dead socket.
+    pub(crate) fn refused_and(&self, failed: Vec<(String, TrackFault)>) -> Vec<(String, TrackFault)> {
+        let mut all = self.refused.clone();
+        all.extend(failed);
+        all.into_iter().collect()
+    }
+
     /// Takes over the client's list. Unpublishes come first, so that a name is free for its heir.
     pub(crate) fn announce(&mut self, announced: Announced, now: Now) -> TrackChanges {
         if self.announced_revision.is_some_and(|seen| announced.revision <= seen) {
@@ -118,7 +128,7 @@ impl Participant {
             changes: self.unpublish(|track| !listed.contains(&track.media_id), now.wall),
             failed: Vec::new(),
         };
-        self.refused.retain(|media_id| listed.contains(media_id));
+        self.refused.retain(|media_id, _| listed.contains(media_id));
         let mut seen = BTreeSet::new();
         for track in announced.tracks {
             if !seen.insert(track.media_id.clone()) {
@@ -179,12 +189,12 @@ impl Participant {
     }
 
     fn publish(&mut self, new: AnnouncedTrack, at: Timestamp, result: &mut TrackChanges) {
-        if self.refused.contains(&new.media_id) {
+        if self.refused.contains_key(&new.media_id) {
             return;
         }
         if let Some(fault) = self.fault(&new) {
             if self.refused.len() < limits::TRACKS_PER_PARTICIPANT {
-                self.refused.insert(new.media_id.clone());
+                self.refused.insert(new.media_id.clone(), fault);
             }
             result.failed.push((new.media_id, fault));
             return;

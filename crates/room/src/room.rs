@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::input::{Announced, Input, Join, Now};
 use crate::output::{Dismissal, Output, ParticipantView, Refusal, Subscription, TrackFault, View};
 use crate::participant::{Participant, Presence};
-use crate::{Change, ParticipantSid, ParticipantStatus, Track};
+use crate::{Change, ParticipantSid, ParticipantStatus, Track, limits};
 
 /// What a room is made with; fixed for its life.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +95,7 @@ impl Room {
 
     /// A room that an earlier process left: everyone in it is reconnecting from now on.
     pub fn restore(config: RoomConfig, restored: Restored, now: Now) -> Self {
-        let deadline = now.mono + config.session_timeout;
+        let deadline = after(now.mono, config.session_timeout);
         let participants: Vec<Participant> = restored
             .participants
             .into_iter()
@@ -116,10 +116,10 @@ impl Room {
         let vacancy = match (participants.is_empty(), restored.empty_for) {
             (false, _) => Vacancy::Occupied,
             (true, Some(empty_for)) => Vacancy::Empty {
-                deadline: now.mono + empty_timeout(&config).saturating_sub(empty_for),
+                deadline: after(now.mono, empty_timeout(&config).saturating_sub(empty_for)),
             },
             (true, None) => Vacancy::Unused {
-                deadline: now.mono + config.unused_timeout.saturating_sub(restored.age),
+                deadline: after(now.mono, config.unused_timeout.saturating_sub(restored.age)),
             },
         };
         let mut room = Self {
@@ -150,7 +150,8 @@ impl Room {
             Input::Remove { participant } => self.dismiss(participant, Dismissal::Removed, now),
             Input::MediaFailed { participant } => self.dismiss(participant, Dismissal::MediaFailed, now),
             Input::Complete => self.complete(now),
-            Input::Stored { batch } => self.stored_batch = self.stored_batch.max(batch),
+            // Not beyond what was asked for: a wrong number must not open the barrier for later batches.
+            Input::Stored { batch } => self.stored_batch = self.stored_batch.max(batch.min(self.last_batch)),
             Input::Timeout => self.expire(now),
         }
     }
@@ -187,6 +188,11 @@ impl Room {
     /// Whether the participant is in the room, connected or reconnecting.
     pub fn contains(&self, participant: ParticipantSid) -> bool {
         self.index(participant).is_some()
+    }
+
+    /// Whether the room is over.
+    pub fn is_completed(&self) -> bool {
+        matches!(self.phase, Phase::Completed)
     }
 
     /// How many are in the room.
@@ -269,7 +275,9 @@ impl Room {
             return;
         }
         self.participants[index].published_revision += 1;
-        if !tracks.changes.is_empty() {
+        // What was only refused is no business of the others.
+        let is_news = !tracks.changes.is_empty();
+        if is_news {
             self.participants[index].revision += 1;
             self.persist(tracks.changes);
         }
@@ -278,9 +286,11 @@ impl Room {
             to: participant,
             published,
         });
-        let view = self.participants[index].view();
-        self.tell_others(participant, &view);
-        self.resubscribe();
+        if is_news {
+            let view = self.participants[index].view();
+            self.tell_others(participant, &view);
+            self.resubscribe();
+        }
     }
 
     fn signaling_lost(&mut self, participant: ParticipantSid, now: Now) {
@@ -289,7 +299,7 @@ impl Room {
             return;
         }
         self.participants[index].presence = Presence::Reconnecting {
-            deadline: now.mono + self.config.session_timeout,
+            deadline: after(now.mono, self.config.session_timeout),
         };
         self.participants[index].revision += 1;
         self.persist(vec![Change::ParticipantReconnecting {
@@ -321,7 +331,8 @@ impl Room {
             here.revision += 1;
             self.persist(changes);
         }
-        let view = self.view(index, tracks.failed);
+        let failed = self.participants[index].refused_and(tracks.failed);
+        let view = self.view(index, failed);
         self.effect(Output::Welcome { participant, view });
         if is_news {
             let view = self.participants[index].view();
@@ -342,7 +353,7 @@ impl Room {
                 Phase::Completed
             } else {
                 Phase::InProgress(Vacancy::Empty {
-                    deadline: now.mono + self.config.empty_timeout,
+                    deadline: after(now.mono, self.config.empty_timeout),
                 })
             };
         }
@@ -401,7 +412,7 @@ impl Room {
             .config
             .max_participant_duration
             .saturating_sub(participant.stayed_before);
-        let limit = (participant.since + left, Dismissal::TimeLimit);
+        let limit = (after(participant.since, left), Dismissal::TimeLimit);
         match participant.presence {
             Presence::Reconnecting { deadline } if deadline < limit.0 => (deadline, Dismissal::SessionLost),
             Presence::Reconnecting { .. } | Presence::Connected => limit,
@@ -426,7 +437,9 @@ impl Room {
     }
 
     fn completed(&self, now: Now) -> Change {
-        let life = self.age_before + now.mono.saturating_duration_since(self.since);
+        let life = self
+            .age_before
+            .saturating_add(now.mono.saturating_duration_since(self.since));
         Change::RoomCompleted {
             at: now.wall,
             duration_s: life.as_secs(),
@@ -512,6 +525,11 @@ impl Room {
     fn effect(&mut self, output: Output) {
         self.effects.push_back((self.last_batch, output));
     }
+}
+
+/// A deadline; what is too far away for the clock is brought near enough.
+fn after(start: Instant, wait: Duration) -> Instant {
+    start + wait.min(limits::WAIT_MAX)
 }
 
 fn empty_timeout(config: &RoomConfig) -> Duration {

@@ -1,0 +1,13 @@
+//! What a room does, told as stories, and what holds whatever happens to it.
+
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+mod ending;
+mod joining;
+mod reconnecting;
+mod restoring;
+mod subscriptions;
+mod time;
+mod tracks;

@@ -1,15 +1,73 @@
 //! SDP in and out, revisions, glare: the pure state machine of one peer connection.
+//!
+//! A [`PeerConnection`] is told what the client said ([`PeerConnection::handle_description`],
+//! [`PeerConnection::handle_sync`]), what the client is to receive
+//! ([`PeerConnection::set_desired`]) and that time passed ([`PeerConnection::handle_timeout`]).
+//! After each of these it is polled until `None`:
+//!
+//! ```text
+//!   client ──description──►┌────────────────┐──Describe──► client
+//!   room ───desired tracks►│ PeerConnection │
+//!   timer ─────────────────►└───────────────┘──Apply─────► media engine
+//! ```
+//!
+//! The protocol is that of signaling.md sections 5 to 7 and 10: the client always offers first;
+//! afterwards either side may, under one counter of revisions, and the client gives way when both
+//! do at once. Sections carry both directions, each by itself.
+//!
+//! ```
+//! use std::time::Instant;
+//! use negotiation::*;
+//!
+//! # let fingerprint = Fingerprint([0; 32]);
+//! # let ice = IceCredentials { ufrag: "ufragufrag".into(), pwd: "a".repeat(32) };
+//! # let hex = ["00"; 32].join(":");
+//! # let sdp = format!("v=0\r\na=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n\
+//! #     a=ice-ufrag:abcd\r\na=ice-pwd:{}\r\na=fingerprint:sha-256 {hex}\r\na=setup:actpass\r\n\
+//! #     a=sendrecv\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n", "b".repeat(24));
+//! # let now = Instant::now();
+//! let mut connection = PeerConnection::new(LocalParameters {
+//!     fingerprint,
+//!     candidates: ["192.0.2.1:8081".parse().unwrap()].into(),
+//!     ice,
+//!     seed: [7; 32],
+//!     video_formats: VideoFormats { vp8: true, h264: true, vp9: true, av1: true },
+//!     first_revision: 0,
+//! });
+//! let offer = Description { kind: DescriptionType::Offer, revision: 1, sdp };
+//! connection.handle_description(&offer, now)?;
+//! let mut told = Vec::new();
+//! while let Some(output) = connection.poll() {
+//!     match output {
+//!         Output::Apply(session) => assert_eq!(session.sections.len(), 1),
+//!         Output::Describe(description) => told.push((description.kind, description.revision)),
+//!     }
+//! }
+//! // The answer, and at once an offer that adds data channels.
+//! assert_eq!(told, [(DescriptionType::Answer, 1), (DescriptionType::Offer, 2)]);
+//! # Ok::<(), DescriptionError>(())
+//! ```
 
+mod agreement;
+mod codecs;
+mod derive;
+mod describe;
+mod limits;
+mod peer_connection;
+mod receive;
+mod sdp;
+mod sections;
 mod session;
 
 pub use session::{
-    Codec, CodecFormat, DtlsRole, Extension, Feedback, Fingerprint, IceCredentials, Layer,
-    MediaKind, NegotiatedSession, Receive, Sctp, Section, Send,
+    Codec, CodecFormat, DtlsRole, Extension, Feedback, Fingerprint, IceCredentials, Layer, MediaKind,
+    NegotiatedSession, Receive, Sctp, Section, Send,
 };
+
+pub use peer_connection::PeerConnection;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// What is ours and the same for the whole life of a peer connection.
 #[derive(Debug, Clone)]
@@ -82,54 +140,13 @@ pub enum Output {
     Apply(Arc<NegotiatedSession>),
 }
 
-/// One peer connection of one client. `handle_*`, then `poll` until `None`.
-#[derive(Debug)]
-pub struct PeerConnection;
-
-/// Why a client's description was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why a client's description was refused. The state is as it was before.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DescriptionError {
     /// Not SDP, or SDP without what a WebRTC description must have; says which line.
+    #[error("reading the client's description: {0}")]
     Malformed(String),
     /// Larger than a bound in limits.rs; says which.
+    #[error("reading the client's description: it is beyond {0}")]
     TooLarge(&'static str),
-}
-
-#[allow(unused_variables, clippy::unimplemented)]
-impl PeerConnection {
-    /// A peer connection that has seen nothing yet.
-    pub fn new(local: LocalParameters) -> Self {
-        unimplemented!()
-    }
-
-    /// Says which tracks this client is to receive from now on, all of them, in order of age.
-    pub fn set_desired(&mut self, tracks: Vec<DesiredTrack>, now: Instant) {
-        unimplemented!()
-    }
-
-    /// A description arrived. Stale ones are ignored without an error.
-    pub fn handle_description(&mut self, description: &Description, now: Instant) -> Result<(), DescriptionError> {
-        unimplemented!()
-    }
-
-    /// The client resumed its session and told its latest local description (signaling.md
-    /// section 10): repeats what may have been lost.
-    pub fn handle_sync(&mut self, latest: Option<&Description>, now: Instant) -> Result<(), DescriptionError> {
-        unimplemented!()
-    }
-
-    /// Time passed.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        unimplemented!()
-    }
-
-    /// The next thing to do.
-    pub fn poll(&mut self) -> Option<Output> {
-        unimplemented!()
-    }
-
-    /// When `handle_timeout` wants to be called, at the latest.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        unimplemented!()
-    }
 }

@@ -42,8 +42,16 @@ impl fmt::Debug for IceCredentials {
 }
 
 /// SHA-256 hash of a DTLS certificate (`a=fingerprint:sha-256`, RFC 8122).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fingerprint(")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02X}"))?;
+        f.write_str(")")
+    }
+}
 
 /// Who starts the DTLS handshake (`a=setup`, RFC 5763).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,6 +25,9 @@ pub enum ClientFrame {
     Heartbeat,
     /// The client closes now.
     Bye,
+    /// A type that later SDKs may have: ignored.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A message from the client: RSP version 2 (signaling.md section 3).
@@ -41,6 +44,9 @@ pub enum ClientMessage {
     Sync(Sync),
     /// Leaves.
     Disconnect {},
+    /// A type that later SDKs may have: ignored.
+    #[serde(other)]
+    Unknown,
 }
 
 /// `ice` (signaling.md section 3.2).

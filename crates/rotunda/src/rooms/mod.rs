@@ -1,11 +1,72 @@
 //! The registry of live rooms: one task for each owns its `room::Room`.
 
-use room::{AccountSid, ParticipantSid, RoomSid};
-use store::{NewRoom, ParticipantRow, RoomRow, StoreError};
+mod limits;
+mod media;
+mod seat;
+pub(crate) mod session;
+pub(crate) mod socket;
+mod streams;
+mod task;
+pub(crate) mod wire;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use protocol::signaling::PeerConnectionState;
+use room::{
+    AccountSid, Announced, AnnouncedTrack, ParticipantSid, Priority, Restored, RestoredParticipant, Room, RoomConfig,
+    RoomSid, RoomStatus, TrackKind, TrackSid,
+};
+use store::{CallbackMethod, LiveRoom, NewRoom, ParticipantRow, RoomRow, Store, StoreError};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::media::Media;
+use self::seat::Seat;
+use self::socket::{Outgoing, Socket};
+pub(crate) use self::task::wall;
+use self::task::{Command, JoinCommand, RoomTask, SyncCommand};
+
+/// How rooms are run.
+#[derive(Debug, Clone)]
+pub struct RoomsConfig {
+    /// How long a lost participant may come back.
+    pub session_timeout: Duration,
+    /// Where media can reach us.
+    pub candidates: Arc<[SocketAddr]>,
+    /// Told to clients as signaling and media region.
+    pub media_region: String,
+    /// Participants at once in a room that a joining client makes.
+    pub ad_hoc_max_participants: u32,
+}
 
 /// Handle on the live rooms; cheap to clone.
 #[derive(Clone)]
-pub struct Rooms;
+pub struct Rooms {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Arc<dyn Store>,
+    media: Media,
+    config: RoomsConfig,
+    /// Poked when there may be callbacks to deliver.
+    callbacks: Arc<Notify>,
+    live: Mutex<HashMap<RoomSid, LiveHandle>>,
+    closing: CancellationToken,
+    tasks: TaskTracker,
+    sockets: AtomicU64,
+}
+
+#[derive(Clone)]
+struct LiveHandle {
+    account: AccountSid,
+    commands: mpsc::Sender<Command>,
+}
 
 /// Why a room did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -30,20 +91,428 @@ pub enum RoomsError {
     Store(#[from] StoreError),
 }
 
-#[allow(unused_variables, clippy::unimplemented, clippy::unused_async, missing_docs)]
+/// What a client brings when it joins.
+pub(crate) struct Arrival {
+    pub(crate) account: AccountSid,
+    pub(crate) identity: String,
+    pub(crate) subscribe_all: bool,
+    pub(crate) announced: Announced,
+    pub(crate) peers: Vec<PeerConnectionState>,
+    pub(crate) socket: Socket,
+}
+
+/// A socket's way to its participant's room.
+#[derive(Clone)]
+pub(crate) struct Attached {
+    participant: ParticipantSid,
+    socket: u64,
+    commands: mpsc::Sender<Command>,
+}
+
 impl Rooms {
+    /// Takes over the rooms that an earlier process left, and is ready.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        media: Media,
+        config: RoomsConfig,
+        callbacks: Arc<Notify>,
+    ) -> Result<Self, StoreError> {
+        let shared = Shared {
+            store,
+            media,
+            config,
+            callbacks,
+            live: Mutex::default(),
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            sockets: AtomicU64::new(1),
+        };
+        let rooms = Self {
+            shared: Arc::new(shared),
+        };
+        let left = rooms.shared.store.take_over(task::wall()).await?;
+        for room in left {
+            rooms.restore(room);
+        }
+        Ok(rooms)
+    }
+
+    /// Where the media plane listens.
+    pub fn media_addr(&self) -> SocketAddr {
+        self.shared.media.local_addr()
+    }
+
+    /// Leaves every participant `reconnecting`, closes every socket with 1012, and waits until
+    /// that is written down, for a few seconds at most.
+    pub async fn shutdown(&self) {
+        self.shared.closing.cancel();
+        self.shared.tasks.close();
+        if tokio::time::timeout(limits::SHUTDOWN_WAIT, self.shared.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("rooms were still being written at the deadline: the next start will put them right");
+        }
+    }
+
     /// Creates a room. The row as stored.
     pub async fn create(&self, account: AccountSid, room: NewRoom) -> Result<RoomRow, RoomsError> {
-        unimplemented!()
+        if self.shared.closing.is_cancelled() {
+            return Err(RoomsError::Busy);
+        }
+        let row = match self.shared.store.create_room(account, room).await {
+            Err(StoreError::RoomExists) => return Err(RoomsError::RoomExists),
+            other => other?,
+        };
+        self.shared.callbacks.notify_one();
+        let room = Room::new(self.room_config(&row), now());
+        self.run(row.clone(), room, Vec::new());
+        Ok(row)
     }
 
     /// Completes a room in progress: everyone is disconnected. The row as it is then.
     pub async fn complete(&self, account: AccountSid, room: RoomSid) -> Result<RoomRow, RoomsError> {
-        unimplemented!()
+        let row = self
+            .shared
+            .store
+            .room(account, room)
+            .await?
+            .ok_or(RoomsError::RoomNotFound)?;
+        if row.status != RoomStatus::InProgress {
+            return Err(RoomsError::RoomNotInProgress);
+        }
+        let handle = self.live(account, room).ok_or(RoomsError::RoomNotInProgress)?;
+        let (stored, wait) = oneshot::channel();
+        self.ask(&handle, Command::Complete { stored }).await?;
+        // An error means that the room ended by itself meanwhile.
+        if wait.await.is_err() {
+            return Err(RoomsError::RoomNotInProgress);
+        }
+        self.shared
+            .store
+            .room(account, room)
+            .await?
+            .ok_or(RoomsError::RoomNotFound)
     }
 
     /// Removes a participant. The row as it is then; that of one who is gone already is unchanged.
-    pub async fn disconnect(&self, account: AccountSid, room: RoomSid, participant: ParticipantSid) -> Result<ParticipantRow, RoomsError> {
-        unimplemented!()
+    pub async fn disconnect(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+    ) -> Result<ParticipantRow, RoomsError> {
+        let row = self.shared.store.participant(account, room, participant).await?;
+        row.ok_or(RoomsError::ParticipantNotFound)?;
+        if let Some(handle) = self.live(account, room) {
+            let (stored, wait) = oneshot::channel();
+            self.ask(&handle, Command::Remove { participant, stored }).await?;
+            // An error means that the room ended meanwhile, and the participant with it.
+            let _ended = wait.await;
+        }
+        self.shared
+            .store
+            .participant(account, room, participant)
+            .await?
+            .ok_or(RoomsError::ParticipantNotFound)
     }
+
+    /// Whether a client's first offer can be answered; tried before it is let in, so that no row
+    /// is made for garbage.
+    pub(crate) fn is_answerable(&self, peers: &[PeerConnectionState]) -> bool {
+        task::is_answerable(&self.shared, peers)
+    }
+
+    /// A new socket's end of its queue, and what its room gets of it.
+    pub(crate) fn socket(&self) -> (Socket, mpsc::Receiver<Outgoing>) {
+        let (queue, outgoing) = mpsc::channel(limits::OUTGOING);
+        (
+            Socket {
+                id: self.shared.sockets.fetch_add(1, Ordering::Relaxed),
+                queue,
+            },
+            outgoing,
+        )
+    }
+
+    /// Whether the server is on its way out.
+    pub(crate) fn closing(&self) -> CancellationToken {
+        self.shared.closing.clone()
+    }
+
+    /// Brings a client into a room in progress. What becomes of it is said over its socket; `None`
+    /// if the room ended first.
+    pub(crate) async fn join(&self, room: RoomSid, arrival: Arrival) -> Result<Attached, Arrival> {
+        let Some(handle) = self.live(arrival.account, room) else {
+            return Err(arrival);
+        };
+        let participant = ParticipantSid::from_bytes(random());
+        let (taken, wait) = oneshot::channel();
+        let Arrival {
+            account,
+            identity,
+            subscribe_all,
+            announced,
+            peers,
+            socket,
+        } = arrival;
+        let command = JoinCommand {
+            participant,
+            identity: identity.clone(),
+            subscribe_all,
+            announced: announced.clone(),
+            peers: peers.clone(),
+            socket: socket.clone(),
+            taken,
+        };
+        let attached = Attached {
+            participant,
+            socket: socket.id,
+            commands: handle.commands.clone(),
+        };
+        if handle.commands.send(Command::Join(Box::new(command))).await.is_ok() && wait.await.is_ok() {
+            return Ok(attached);
+        }
+        handle.commands.closed().await;
+        Err(Arrival {
+            account,
+            identity,
+            subscribe_all,
+            announced,
+            peers,
+            socket,
+        })
+    }
+
+    /// Resumes a session on a new socket; `None` if there is no such session any more.
+    pub(crate) async fn sync(
+        &self,
+        session: &str,
+        announced: Announced,
+        peers: Vec<PeerConnectionState>,
+        socket: Socket,
+    ) -> Option<Attached> {
+        let key = session::parse(session)?;
+        let handle = lock(&self.shared.live).get(&key.room).cloned()?;
+        let (taken, wait) = oneshot::channel();
+        let attached = Attached {
+            participant: key.participant,
+            socket: socket.id,
+            commands: handle.commands.clone(),
+        };
+        let command = SyncCommand {
+            participant: key.participant,
+            session: key.hash,
+            announced,
+            peers,
+            socket,
+            taken,
+        };
+        handle.commands.send(Command::Sync(Box::new(command))).await.ok()?;
+        wait.await.ok()?;
+        Some(attached)
+    }
+
+    /// The room that a name stands for, made if there is none: the `connect` of a client makes
+    /// rooms ad hoc.
+    pub(crate) async fn find_or_create(&self, account: AccountSid, name: Option<&str>) -> Result<RoomRow, RoomsError> {
+        if let Some(sid) = name.and_then(|name| name.parse::<RoomSid>().ok()) {
+            let row = self
+                .shared
+                .store
+                .room(account, sid)
+                .await?
+                .ok_or(RoomsError::RoomNotFound)?;
+            return if row.status == RoomStatus::InProgress {
+                Ok(row)
+            } else {
+                Err(RoomsError::RoomNotInProgress)
+            };
+        }
+        loop {
+            if let Some(name) = name
+                && let Some(row) = self.shared.store.room_in_progress(account, name).await?
+            {
+                return Ok(row);
+            }
+            match self.create(account, self.ad_hoc_room(name)).await {
+                Err(RoomsError::RoomExists) => tokio::task::yield_now().await, // another client was faster
+                other => return other,
+            }
+        }
+    }
+
+    fn ad_hoc_room(&self, name: Option<&str>) -> NewRoom {
+        NewRoom {
+            sid: RoomSid::from_bytes(random()),
+            unique_name: name.map(ToOwned::to_owned),
+            ad_hoc: true,
+            status_callback: None,
+            status_callback_method: CallbackMethod::Post,
+            max_participants: self.shared.config.ad_hoc_max_participants,
+            max_participant_duration_s: 14_400,
+            empty_room_timeout_min: 5,
+            unused_room_timeout_min: 5,
+            video_codecs: vec!["VP8".to_owned(), "H264".to_owned()],
+            media_region: Some(self.shared.config.media_region.clone()),
+            at: task::wall(),
+        }
+    }
+
+    fn restore(&self, left: LiveRoom) {
+        let wall = task::wall();
+        let row = left.room;
+        let config = self.room_config(&row);
+        let since = |then: room::Timestamp| Duration::from_micros(u64::try_from(wall.0 - then.0).unwrap_or(0));
+        let mut seats = Vec::new();
+        let mut participants = Vec::new();
+        for from in left.participants {
+            seats.push(Seat::new(
+                from.row.sid,
+                from.row.identity.clone(),
+                from.session,
+                config.first_revision,
+            ));
+            participants.push(RestoredParticipant {
+                sid: from.row.sid,
+                identity: from.row.identity,
+                subscribe_all: from.subscribe_all,
+                tracks: from.tracks,
+                stayed: since(from.row.created),
+            });
+        }
+        let empty_for = left.empty_since.filter(|_| left.was_joined).map(since);
+        let restored = Restored {
+            age: since(row.new.at),
+            empty_for,
+            participants,
+        };
+        let room = Room::restore(config, restored, now());
+        self.run(row, room, seats);
+    }
+
+    fn run(&self, row: RoomRow, room: Room, seats: Vec<Seat>) {
+        let (commands, inbox) = mpsc::channel(limits::COMMANDS);
+        lock(&self.shared.live).insert(
+            row.new.sid,
+            LiveHandle {
+                account: row.account,
+                commands,
+            },
+        );
+        let task = RoomTask::new(Arc::clone(&self.shared), row, room, seats);
+        self.shared.tasks.spawn(task.run(inbox, self.shared.closing.clone()));
+    }
+
+    fn room_config(&self, row: &RoomRow) -> RoomConfig {
+        let new = &row.new;
+        RoomConfig {
+            max_participants: new.max_participants as usize,
+            max_participant_duration: Duration::from_secs(new.max_participant_duration_s.into()),
+            unused_timeout: Duration::from_secs(60 * u64::from(new.unused_room_timeout_min)),
+            empty_timeout: Duration::from_secs(60 * u64::from(new.empty_room_timeout_min)),
+            ad_hoc: new.ad_hoc,
+            session_timeout: self.shared.config.session_timeout,
+            first_revision: row.epoch.saturating_sub(1) << 32,
+        }
+    }
+
+    fn live(&self, account: AccountSid, room: RoomSid) -> Option<LiveHandle> {
+        lock(&self.shared.live)
+            .get(&room)
+            .filter(|handle| handle.account == account)
+            .cloned()
+    }
+
+    async fn ask(&self, handle: &LiveHandle, command: Command) -> Result<(), RoomsError> {
+        match handle.commands.send_timeout(command, limits::COMMAND_WAIT).await {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(RoomsError::Busy),
+            Err(mpsc::error::SendTimeoutError::Closed(_)) if self.shared.closing.is_cancelled() => {
+                Err(RoomsError::Busy)
+            }
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(RoomsError::RoomNotInProgress),
+        }
+    }
+}
+
+impl Attached {
+    /// Passes on a client's update.
+    pub(crate) async fn update(&self, announced: Option<Announced>, peers: Vec<PeerConnectionState>) {
+        let command = Command::Update {
+            participant: self.participant,
+            socket: self.socket,
+            announced,
+            peers,
+        };
+        // A room that is over has said so over the socket.
+        let _over = self.commands.send(command).await;
+    }
+
+    /// The socket is at its end; `left` if the client said so.
+    pub(crate) async fn closed(self, left: bool) {
+        let command = Command::Closed {
+            participant: self.participant,
+            socket: self.socket,
+            left,
+        };
+        let _over = self.commands.send(command).await;
+    }
+}
+
+impl Shared {
+    fn forget(&self, room: RoomSid) {
+        lock(&self.live).remove(&room);
+    }
+}
+
+/// A client's list of tracks as the room knows it; `None` if it is no valid list.
+pub(crate) fn announced(participant: protocol::signaling::LocalParticipant) -> Option<Announced> {
+    if participant.tracks.len() > limits::ANNOUNCED_TRACKS {
+        return None;
+    }
+    let tracks: Option<Vec<AnnouncedTrack>> = participant
+        .tracks
+        .into_iter()
+        .map(|track| {
+            Some(AnnouncedTrack {
+                kind: TrackKind::from_word(&track.kind)?,
+                name: track
+                    .name
+                    .filter(|name| !name.is_empty())
+                    .unwrap_or_else(|| track.id.clone()),
+                media_id: track.id,
+                enabled: track.enabled,
+                priority: track
+                    .priority
+                    .as_deref()
+                    .and_then(Priority::from_word)
+                    .unwrap_or(Priority::Standard),
+                fresh: TrackSid::from_bytes(random()),
+            })
+        })
+        .collect();
+    Some(Announced {
+        revision: participant.revision,
+        tracks: tracks?,
+    })
+}
+
+fn now() -> room::Now {
+    room::Now {
+        mono: std::time::Instant::now(),
+        wall: task::wall(),
+    }
+}
+
+/// Bytes that nobody can guess.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the kernel's random source never fails once the process runs");
+    bytes
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each holder does a single insert, remove or get, so a panic leaves the map whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

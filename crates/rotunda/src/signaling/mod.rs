@@ -1,1 +1,67 @@
 //! One WebSocket: authenticates, then pumps messages between the client and its room.
+//!
+//! `/signaling` speaks TCMP and RSP (signaling.md sections 2 and 3); `/v1/VideoEvents` takes the
+//! SDK's telemetry and drops it (section 14.1).
+
+mod insights;
+mod limits;
+mod socket;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use tokio::sync::Semaphore;
+
+use crate::app::App;
+
+/// Routes of the WebSockets.
+pub fn router(app: App) -> Router {
+    let places = Arc::new(Semaphore::new(limits::SOCKETS));
+    let listeners = Arc::new(Semaphore::new(limits::INSIGHTS_SOCKETS));
+    Router::new()
+        .route(
+            "/signaling",
+            any(move |upgrade: WebSocketUpgrade| signaling(upgrade, app, places)),
+        )
+        .route(
+            "/v1/VideoEvents",
+            any(move |upgrade: WebSocketUpgrade| telemetry(upgrade, listeners)),
+        )
+}
+
+async fn signaling(upgrade: WebSocketUpgrade, app: App, places: Arc<Semaphore>) -> Response {
+    let Ok(place) = places.try_acquire_owned() else {
+        return full();
+    };
+    upgrade
+        .max_message_size(limits::MESSAGE_BYTES)
+        .max_frame_size(limits::MESSAGE_BYTES)
+        .on_upgrade(move |stream| async move {
+            socket::serve(stream, app).await;
+            drop(place);
+        })
+}
+
+async fn telemetry(upgrade: WebSocketUpgrade, listeners: Arc<Semaphore>) -> Response {
+    let Ok(place) = listeners.try_acquire_owned() else {
+        return full();
+    };
+    upgrade
+        .max_message_size(limits::INSIGHTS_MESSAGE_BYTES)
+        .on_upgrade(move |stream| async move {
+            insights::discard(stream).await;
+            drop(place);
+        })
+}
+
+fn full() -> Response {
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "as many sockets as may are open: try again later\n",
+    )
+        .into_response()
+}

@@ -21,9 +21,11 @@ use room::{
     RoomSid, RoomStatus, TrackKind, TrackSid,
 };
 use store::{CallbackMethod, LiveRoom, NewRoom, ParticipantRow, RoomRow, Store, StoreError};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::webhooks::Waker;
 
 pub use self::media::Media;
 use self::seat::Seat;
@@ -55,7 +57,7 @@ struct Shared {
     media: Media,
     config: RoomsConfig,
     /// Poked when there may be callbacks to deliver.
-    callbacks: Arc<Notify>,
+    callbacks: Waker,
     live: Mutex<HashMap<RoomSid, LiveHandle>>,
     closing: CancellationToken,
     tasks: TaskTracker,
@@ -115,7 +117,7 @@ impl Rooms {
         store: Arc<dyn Store>,
         media: Media,
         config: RoomsConfig,
-        callbacks: Arc<Notify>,
+        callbacks: Waker,
     ) -> Result<Self, StoreError> {
         let shared = Shared {
             store,
@@ -164,7 +166,7 @@ impl Rooms {
             Err(StoreError::RoomExists) => return Err(RoomsError::RoomExists),
             other => other?,
         };
-        self.shared.callbacks.notify_one();
+        self.shared.callbacks.wake();
         let room = Room::new(self.room_config(&row), now());
         self.run(row.clone(), room, Vec::new());
         Ok(row)

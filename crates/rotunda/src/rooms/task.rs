@@ -401,7 +401,7 @@ impl RoomTask {
             self.shared.forget(self.row.new.sid);
             return false;
         }
-        self.shared.callbacks.notify_one();
+        self.shared.callbacks.wake();
         self.room.handle(Input::Stored { batch }, now());
         // `extract_if` keeps the order; who asked may be gone.
         for (_, waiter) in self.waiting.extract_if(.., |(wanted, _)| *wanted <= batch) {

@@ -1,0 +1,108 @@
+// Starts and stops `rotunda` as a child, and speaks its REST API.
+import { spawn } from "node:child_process";
+import { createWriteStream, existsSync, mkdirSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { once } from "node:events";
+import path from "node:path";
+import twilio from "twilio";
+
+const HERE = path.resolve(import.meta.dirname, "..");
+export const ARTIFACTS = path.join(HERE, "artifacts");
+mkdirSync(ARTIFACTS, { recursive: true });
+
+/** The binary under test: `ROTUNDA_BIN`, or the release build in the cargo target folder. */
+export function binary() {
+  const target = process.env.CARGO_TARGET_DIR ?? path.join(HERE, "..", "target");
+  const file = path.resolve(process.env.ROTUNDA_BIN ?? path.join(target, "release", "rotunda"));
+  if (!existsSync(file)) throw new Error(`no server at ${file}: build it first (.ci/build)`);
+  return file;
+}
+
+/** A running server; made by `startDev`. */
+export class Server {
+  stderr = "";
+
+  constructor(child, label) {
+    this.child = child;
+    const log = createWriteStream(path.join(ARTIFACTS, `${label}.server.log`));
+    child.stderr.on("data", (chunk) => {
+      // Kept for the check on panics; the whole is in the log file.
+      this.stderr = (this.stderr + chunk).slice(-1_000_000);
+      log.write(chunk);
+    });
+  }
+
+  /** An access token as an application makes it, with the npm helper library. */
+  token(identity, room, options = {}) {
+    return makeToken(this, identity, room, options);
+  }
+
+  /** A REST call with the API key: `{status, body}`. */
+  async rest(method, resource, form) {
+    const url = resource.startsWith("http") ? resource : `${this.http}${resource}`;
+    const answer = await fetch(url, {
+      method,
+      headers: { authorization: `Basic ${Buffer.from(`${this.api_key_sid}:${this.api_key_secret}`).toString("base64")}` },
+      body: form && new URLSearchParams(form),
+    });
+    return { status: answer.status, body: await answer.json() };
+  }
+
+  /** All participants of a room in every state, oldest first. */
+  async rows(room) {
+    const lists = await Promise.all(
+      ["connected", "reconnecting", "disconnected"].map((status) => this.rest("GET", `/v1/Rooms/${room}/Participants?Status=${status}&PageSize=1000`)),
+    );
+    const rows = lists.flatMap(({ status, body }) => {
+      if (status !== 200) throw new Error(`list of ${room}: ${status} ${JSON.stringify(body)}`);
+      return body.participants;
+    });
+    return rows.sort((a, b) => a.date_created.localeCompare(b.date_created));
+  }
+
+  /** The npm helper library, pointed at this server. */
+  helper() {
+    const client = twilio(this.api_key_sid, this.api_key_secret, { accountSid: this.account_sid });
+    client.video.baseUrl = this.http;
+    return client;
+  }
+
+  /** Ends the server as an operator would; fails if it had panicked or did not exit cleanly. */
+  async stop() {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      const exited = once(this.child, "exit");
+      this.child.kill("SIGTERM");
+      const killer = setTimeout(() => this.child.kill("SIGKILL"), 15_000);
+      await exited;
+      clearTimeout(killer);
+    }
+    const panic = /panicked at .*/.exec(this.stderr);
+    if (panic) throw new Error(`the server panicked: ${panic[0]}`);
+    if (this.child.exitCode !== 0) throw new Error(`the server ended with ${this.child.exitCode ?? this.child.signalCode}`);
+  }
+}
+
+/** Starts `rotunda dev` on free loopback ports and reads its line of addresses. */
+export async function startDev(label, { args = [], env = {} } = {}) {
+  const child = spawn(binary(), ["dev", "--http-addr", "127.0.0.1:0", "--media-addr", "127.0.0.1:0", ...args], {
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const server = new Server(child, label);
+  const line = await new Promise((resolve, reject) => {
+    const lines = createInterface({ input: child.stdout });
+    lines.once("line", resolve);
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`rotunda dev ended with ${code}: ${server.stderr}`)));
+    setTimeout(() => reject(new Error("rotunda dev printed no line within 10 s")), 10_000).unref();
+  });
+  return Object.assign(server, JSON.parse(line));
+}
+
+/** Signs a token with the npm helper library; `grant: null` leaves the video grant out. */
+export function makeToken(credentials, identity, room, { grant, ...options } = {}) {
+  const { AccessToken } = twilio.jwt;
+  const token = new AccessToken(credentials.account_sid, credentials.api_key_sid, credentials.api_key_secret, { identity, ttl: 3600, ...options });
+  if (grant !== null) token.addGrant(new AccessToken.VideoGrant(grant ?? { room }));
+  return token.toJwt();
+}

@@ -7,6 +7,7 @@ pub mod assets;
 pub mod command;
 pub mod config;
 pub mod credentials;
+pub mod limits;
 pub mod rooms;
 pub mod server;
 pub mod signaling;

@@ -1,2 +1,7 @@
 //! The `rotunda` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rotunda::command::main()
+}

@@ -1,1 +1,195 @@
-//! Starts and stops a server.
+//! Starts and stops a server: the store, the media plane, the rooms, the callbacks, and HTTP before
+//! them. Nothing is global, so several servers fit in one process.
+
+mod error;
+mod health;
+mod listener;
+mod owner;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use sfu::SfuConfig;
+use store::{SqliteStore, Store};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use error::StartError;
+pub use owner::Owner;
+
+use crate::api;
+use crate::app::App;
+use crate::assets;
+use crate::config::{Certificate, Data, Settings};
+use crate::limits;
+use crate::signaling;
+use crate::rooms::{Media, Rooms, RoomsConfig};
+use crate::tls;
+use crate::webhooks;
+
+/// The name of the database in the data directory.
+pub const DATABASE: &str = "rotunda.db";
+
+/// Participants at once in a room that a joining client makes: what the API gives a room that is
+/// created without `MaxParticipants`.
+const AD_HOC_PARTICIPANTS: u32 = 50;
+
+/// A running server. It goes on when this is dropped; [`Server::shutdown`] ends it.
+pub struct Server {
+    http_addr: SocketAddr,
+    media_addr: SocketAddr,
+    app: App,
+    owner: Owner,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Starts everything; when it returns, requests are served.
+    ///
+    /// # Errors
+    /// The first thing that could not be had. Nothing is left running then.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let acceptor = settings.certificate.as_ref().map(tls::acceptor).transpose()?;
+        // Before the database is touched, so that a second start by mistake changes nothing.
+        let listener = TcpListener::bind(settings.http_addr)
+            .await
+            .map_err(|source| StartError::Http {
+                addr: settings.http_addr,
+                source,
+            })?;
+        let http_addr = listener.local_addr().map_err(|source| StartError::Http {
+            addr: settings.http_addr,
+            source,
+        })?;
+        let store = open_store(&settings.data)?;
+        let (credentials, owner) = owner::establish(store.as_ref(), &settings).await?;
+        let credentials = Arc::new(credentials);
+        let page_key = store.secret("page_token", owner::random()?).await?;
+
+        let media = Media::start(SfuConfig { bind: settings.media_addr }).map_err(|source| StartError::Media {
+            addr: settings.media_addr,
+            source,
+        })?;
+        let media_addr = media.local_addr();
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let callbacks = webhooks::start(Arc::clone(&store), Arc::clone(&credentials), stop.clone(), &tasks);
+        let config = RoomsConfig {
+            session_timeout: settings.session_timeout,
+            candidates: settings.candidates(media_addr).into(),
+            media_region: settings.media_region.clone(),
+            ad_hoc_max_participants: settings.max_participants.min(AD_HOC_PARTICIPANTS),
+        };
+        let rooms = Rooms::start(Arc::clone(&store), media, config, callbacks).await?;
+
+        let app = App {
+            store,
+            rooms,
+            credentials,
+            settings: Arc::new(settings),
+            page_key,
+        };
+        let router = router(&app, &owner);
+        tasks.spawn(listener::serve(listener, acceptor, router, stop.clone()));
+        Ok(Self {
+            http_addr,
+            media_addr,
+            app,
+            owner,
+            stop,
+            tasks,
+        })
+    }
+
+    /// The address of HTTP, with the port that was taken.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// The UDP address of media, with the port that was taken.
+    pub fn media_addr(&self) -> SocketAddr {
+        self.media_addr
+    }
+
+    /// What the request handlers share.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// The account and key that the server was set up with.
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// Where this machine reaches the server, for example `http://127.0.0.1:8080`.
+    pub fn local_url(&self) -> String {
+        let addr = crate::config::local(self.http_addr);
+        format!("{}://{addr}", self.app.settings.scheme())
+    }
+
+    /// Where applications reach the server: the public URL, else that of this machine.
+    pub fn url(&self) -> String {
+        self.app.settings.public_url.clone().unwrap_or_else(|| self.local_url())
+    }
+
+    /// Where the SDK connects, for example `ws://127.0.0.1:8080/signaling`.
+    pub fn signaling_url(&self) -> String {
+        crate::config::signaling_url(&self.url())
+    }
+
+    /// Stops accepting, closes every socket, finishes what is being answered, and waits for it up to
+    /// [`limits::SHUTDOWN_TIME_MAX`]. Rooms stay in progress: their participants are `reconnecting`
+    /// and resume with the next process.
+    pub async fn shutdown(self) {
+        self.app.rooms.shutdown().await;
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(limits::SHUTDOWN_TIME_MAX, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(left = self.tasks.len(), "stopped before everything was finished");
+        }
+    }
+}
+
+/// All that is served. REST and signaling come first; what they do not know is the page's.
+fn router(app: &App, owner: &Owner) -> Router {
+    let authority = match &app.settings.certificate {
+        Some(Certificate::Throwaway { ca, .. }) => tls::authority_router(ca.clone()),
+        _ => Router::new(),
+    };
+    let dev_credentials = app.settings.credentials_in_page.then(|| owner.page_credentials());
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready).with_state(app.clone()))
+        .merge(authority)
+        .merge(signaling::router(app.clone()))
+        .merge(api::router(app.clone()))
+        .merge(assets::router(dev_credentials))
+}
+
+fn open_store(data: &Data) -> Result<Arc<dyn Store>, StartError> {
+    let store = match data {
+        Data::Memory => SqliteStore::in_memory()?,
+        Data::Directory(dir) => {
+            make_private_dir(dir).map_err(|source| StartError::DataDirectory {
+                dir: dir.clone(),
+                source,
+            })?;
+            SqliteStore::open(&dir.join(DATABASE))?
+        }
+    };
+    Ok(Arc::new(store))
+}
+
+/// Makes the directory, readable for its owner alone; one that is there stays as it is.
+fn make_private_dir(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}

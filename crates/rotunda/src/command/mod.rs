@@ -1,1 +1,226 @@
-//! The subcommands of the program.
+//! The program's command line: reads options, runs a command, tells faults in sentences.
+
+mod dev;
+mod env;
+mod serve;
+mod signals;
+mod token;
+
+use std::error::Error;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::{ConfigError, Data, Raw, Settings, Text, Written};
+use crate::server::StartError;
+
+/// Exit code of wrong options.
+const EXIT_USAGE: u8 = 2;
+/// Exit code of everything else that went wrong.
+const EXIT_FAILURE: u8 = 1;
+
+const EXAMPLES: &str = "Examples:
+  rotunda serve                                   on this machine, kept in ~/.local/share/rotunda
+  rotunda serve --http-addr 0.0.0.0:8080 --public-url https://video.example.com
+                                                  behind a proxy that does TLS
+  rotunda serve --http-addr 0.0.0.0:443 --tls-cert fullchain.pem --tls-key privkey.pem
+  rotunda dev                                     for tests: nothing is kept, fixed credentials
+  rotunda dev --tls                               so that a phone in the same network can join
+  rotunda token --identity alice --room daily     an access token for one participant
+  eval \"$(rotunda env)\"                           what applications read from their environment
+
+Options go over environment variables (ROTUNDA_HTTP_ADDR), these over the file of --config, that over
+the defaults. config.default.toml lists them all.";
+
+/// Video rooms on your own machines.
+#[derive(Parser)]
+#[command(name = "rotunda", version, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves; makes its database, an account and an API key at the first start
+    Serve {
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Serves for development and tests: nothing is kept, the credentials are fixed
+    ///
+    /// Prints one line of JSON with addresses and credentials when it is ready. Logs go to stderr.
+    Dev(dev::DevArgs),
+    /// Prints an access token, which lets one participant into a room
+    Token(token::TokenArgs),
+    /// Prints what applications expect in their environment: credentials and addresses
+    Env(env::EnvArgs),
+}
+
+/// What all commands take.
+#[derive(Args)]
+struct Options {
+    /// TOML file with options; config.default.toml is one [env: ROTUNDA_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    raw: Raw,
+}
+
+impl Options {
+    /// What they mean, above these defaults. `data` overrules the data directory.
+    fn settings(&self, defaults: &Raw, data: Option<Data>) -> Result<Settings, Failure> {
+        let environment = |name: &str| std::env::var(name).ok();
+        let file = self.config.clone().or_else(|| {
+            std::env::var_os("ROTUNDA_CONFIG")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)
+        });
+        let written = Written::collect(&self.raw, &environment, file.as_deref(), defaults)?;
+        Ok(Settings::understand(&written, &environment, data)?)
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// Options are wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An option is wrong in a way that only one command knows.
+    #[error("{0}")]
+    Usage(String),
+    /// The server did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Failure {
+    /// One sentence for each fault, with what to do next.
+    fn sentences(&self) -> Vec<String> {
+        match self {
+            Self::Config(error) => error.faults.clone(),
+            Self::Usage(sentence) | Self::Other(sentence) => vec![sentence.clone()],
+            Self::Start(error) => {
+                let advice = error.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
+                vec![format!("{}{advice}", with_causes(error))]
+            }
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Usage(_) => EXIT_USAGE,
+            Self::Start(_) | Self::Other(_) => EXIT_FAILURE,
+        }
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let result = match cli.command {
+        Command::Serve { options } => serve::run(&options),
+        Command::Dev(args) => dev::run(&args),
+        Command::Token(args) => token::run(&args),
+        Command::Env(args) => env::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let mut stderr = std::io::stderr().lock();
+            for sentence in failure.sentences() {
+                // Nobody is left to tell if stderr is closed.
+                writeln!(stderr, "rotunda: {sentence}").ok();
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// Help goes out as it is; a fault of the command line becomes one sentence.
+fn usage(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind;
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        error.print().ok();
+        return if error.use_stderr() {
+            ExitCode::from(EXIT_USAGE)
+        } else {
+            ExitCode::SUCCESS
+        };
+    }
+    let text = error.render().to_string();
+    let fault = text
+        .split("\n\n")
+        .next()
+        .unwrap_or_default()
+        .strip_prefix("error: ")
+        .unwrap_or(&text);
+    let fault = fault.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut stderr = std::io::stderr().lock();
+    writeln!(stderr, "rotunda: {fault}; see `rotunda --help`").ok();
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// What failed, and why, to the last cause.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Logs go to stderr.
+fn start_log(levels: Targets) {
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    tracing_subscriber::registry().with(levels).with(lines).init();
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Other(format!("the runtime cannot be started: {error}")))
+}
+
+/// Prints to stdout, where scripts read it; a closed stdout is a failure.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    written.map_err(|error| Failure::Other(format!("standard output cannot be written: {error}")))
+}
+
+/// The options above these, for commands that have defaults of their own.
+fn text(value: &str) -> Option<Text> {
+    Some(Text(value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,5 +1,16 @@
-//! Configuration: what was written, then what it means.
+//! Configuration in two stages: what was written ([`Raw`]), then what it means ([`Settings`]).
+//!
+//! Flags go over environment variables, these over the file of `--config`, that over the defaults
+//! of `config.default.toml`. Every fault is found in one go, each told in one sentence that names
+//! the place where the value was written.
 
-/// How the server is set up.
-#[derive(Debug, Clone)]
-pub struct Settings {}
+mod faults;
+mod layers;
+mod raw;
+mod settings;
+
+pub use faults::ConfigError;
+pub use layers::{Environment, Written};
+pub use raw::{List, Raw, SecretText, Text};
+pub use settings::{Advertised, Certificate, Data, PresetAccount, PresetApiKey, Settings};
+pub(crate) use settings::{covered, local, signaling_url};

@@ -1,0 +1,533 @@
+//! What the options mean, checked.
+
+use std::fmt::{self, Display};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use room::{AccountSid, ApiKeySid};
+use tracing_subscriber::filter::Targets;
+use url::Url;
+
+use super::raw::{SecretText, Text};
+use super::{ConfigError, Environment, Written};
+use crate::limits;
+
+/// How the server is set up. Holds secrets, which its `Debug` does not show.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where rows are kept.
+    pub data: Data,
+    /// Where HTTP is served; port 0 takes a free one.
+    pub http_addr: SocketAddr,
+    /// Where media arrives, by UDP; port 0 takes a free one.
+    pub media_addr: SocketAddr,
+    /// Where browsers send media; empty: found by [`Settings::candidates`].
+    pub advertise: Vec<Advertised>,
+    /// Scheme, host and port under which applications reach the server, without a slash at the
+    /// end. `None`: what each request names.
+    pub public_url: Option<String>,
+    /// With it HTTPS and WSS are served, without it HTTP and WS.
+    pub certificate: Option<Certificate>,
+    /// Origins that may read answers with credentials; empty: any may, without (rest.md 26.7).
+    pub cors_allow_origins: Vec<String>,
+    /// How long a participant whose connection was lost stays in the room.
+    pub session_timeout: Duration,
+    /// Largest `MaxParticipants`, and its default.
+    pub max_participants: u32,
+    /// `MediaRegion`, as rooms report it.
+    pub media_region: String,
+    /// Made or changed at the start.
+    pub account: Option<PresetAccount>,
+    /// Made or changed at the start.
+    pub api_key: Option<PresetApiKey>,
+    /// Whether the page gets the credentials by itself. Only for development: everybody who can
+    /// open the page has them.
+    pub credentials_in_page: bool,
+    /// What is logged.
+    pub log: Targets,
+}
+
+/// Where rows are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Data {
+    /// In this directory, made when missing.
+    Directory(PathBuf),
+    /// In memory, gone with the process.
+    Memory,
+}
+
+/// An address for candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advertised {
+    /// The address.
+    pub ip: IpAddr,
+    /// Its port; `None`: the one that media is bound to.
+    pub port: Option<u16>,
+}
+
+/// The server's certificate with its key.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Certificate {
+    /// PEM files.
+    Files {
+        /// The chain, the server's own first.
+        chain: PathBuf,
+        /// The private key.
+        key: PathBuf,
+    },
+    /// PEM texts of a throw-away authority.
+    Throwaway {
+        /// The server's certificate.
+        chain: String,
+        /// Its private key.
+        key: String,
+        /// The authority's certificate, which clients are to trust. Served at `/ca.pem`.
+        ca: String,
+    },
+}
+
+/// An account that was set up from outside.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PresetAccount {
+    /// `AC…`
+    pub sid: AccountSid,
+    /// Signs callbacks.
+    pub auth_token: String,
+}
+
+/// An API key that was set up from outside.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PresetApiKey {
+    /// `SK…`
+    pub sid: ApiKeySid,
+    /// Verifies access tokens.
+    pub secret: String,
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Files { chain, key } => f.debug_struct("Files").field("chain", chain).field("key", key).finish(),
+            Self::Throwaway { .. } => f.write_str("Throwaway { .. }"),
+        }
+    }
+}
+
+impl fmt::Debug for PresetAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PresetAccount({}, ..)", self.sid)
+    }
+}
+
+impl fmt::Debug for PresetApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PresetApiKey({}, ..)", self.sid)
+    }
+}
+
+impl Settings {
+    /// For tests: everything on free loopback ports, rows in memory.
+    pub fn ephemeral() -> Self {
+        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            data: Data::Memory,
+            http_addr: local,
+            media_addr: local,
+            advertise: Vec::new(),
+            public_url: None,
+            certificate: None,
+            cors_allow_origins: Vec::new(),
+            session_timeout: Duration::from_secs(30),
+            max_participants: 1000,
+            media_region: "us1".to_owned(),
+            account: None,
+            api_key: None,
+            credentials_in_page: false,
+            log: Targets::new(),
+        }
+    }
+
+    /// What the options mean, or all that is wrong with them. `data` overrules the data directory.
+    pub fn understand(
+        written: &Written,
+        environment: &dyn Environment,
+        data: Option<Data>,
+    ) -> Result<Self, ConfigError> {
+        let raw = &written.raw;
+        let mut reader = Reader {
+            written,
+            faults: Vec::new(),
+        };
+        let data = data.or_else(|| reader.data_dir(raw.data_dir.as_ref(), environment));
+        let http_addr = reader.address("http_addr", raw.http_addr.as_ref());
+        let media_addr = reader.address("media_addr", raw.media_addr.as_ref());
+        let advertise = reader.each(
+            "advertise_addr",
+            raw.advertise_addr.iter().flat_map(|list| &list.0),
+            advertised,
+        );
+        let public_url = reader.optional("public_url", raw.public_url.as_ref(), origin);
+        let certificate = reader.certificate(raw.tls_cert.as_ref(), raw.tls_key.as_ref());
+        let cors = reader.each(
+            "cors_allow_origins",
+            raw.cors_allow_origins.iter().flat_map(|list| &list.0),
+            origin,
+        );
+        let session_timeout_s = reader.number(
+            "session_timeout_s",
+            raw.session_timeout_s.as_ref(),
+            limits::SESSION_TIMEOUT_S,
+        );
+        let max_participants = reader.number(
+            "max_participants",
+            raw.max_participants.as_ref(),
+            limits::MAX_PARTICIPANTS,
+        );
+        let media_region = reader.optional("media_region", raw.media_region.as_ref(), region);
+        let log = reader.optional("log", raw.log.as_ref(), |text| {
+            text.parse::<Targets>()
+                .map_err(|_| "a level such as info, or levels by module such as info,sfu=debug".to_owned())
+        });
+        let auth_token = reader.secret("auth_token", raw.auth_token.as_ref(), raw.auth_token_file.as_ref());
+        let account = reader.pair("account_sid", raw.account_sid.as_ref(), "auth_token", auth_token);
+        let api_key_secret = reader.secret(
+            "api_key_secret",
+            raw.api_key_secret.as_ref(),
+            raw.api_key_secret_file.as_ref(),
+        );
+        let api_key = reader.pair(
+            "api_key_sid",
+            raw.api_key_sid.as_ref(),
+            "api_key_secret",
+            api_key_secret,
+        );
+
+        let faults = std::mem::take(&mut reader.faults);
+        let (
+            Some(data),
+            Some(http_addr),
+            Some(media_addr),
+            Some(session_timeout_s),
+            Some(max_participants),
+            Some(media_region),
+            Some(log),
+            true,
+        ) = (
+            data,
+            http_addr,
+            media_addr,
+            session_timeout_s,
+            max_participants,
+            media_region,
+            log,
+            faults.is_empty(),
+        )
+        else {
+            return Err(ConfigError { faults });
+        };
+        Ok(Self {
+            data,
+            http_addr,
+            media_addr,
+            advertise,
+            public_url,
+            certificate,
+            cors_allow_origins: cors,
+            session_timeout: Duration::from_secs(session_timeout_s.into()),
+            max_participants,
+            media_region,
+            account: account.map(|(sid, auth_token)| PresetAccount { sid, auth_token }),
+            api_key: api_key.map(|(sid, secret)| PresetApiKey { sid, secret }),
+            credentials_in_page: false,
+            log,
+        })
+    }
+
+    /// The addresses for ICE candidates once media is bound to `bound`, most useful first, at most
+    /// [`limits::CANDIDATES_MAX`].
+    pub fn candidates(&self, bound: SocketAddr) -> Vec<SocketAddr> {
+        let mut candidates: Vec<SocketAddr> = if self.advertise.is_empty() {
+            covered(bound.ip())
+                .into_iter()
+                .map(|ip| SocketAddr::new(ip, bound.port()))
+                .collect()
+        } else {
+            self.advertise
+                .iter()
+                .map(|address| SocketAddr::new(address.ip, address.port.unwrap_or(bound.port())))
+                .collect()
+        };
+        candidates.truncate(limits::CANDIDATES_MAX);
+        candidates
+    }
+
+    /// `https` with a certificate, else `http`.
+    pub fn scheme(&self) -> &'static str {
+        if self.certificate.is_some() { "https" } else { "http" }
+    }
+}
+
+/// Where this machine itself reaches a socket bound to `bound`.
+pub(crate) fn local(bound: SocketAddr) -> SocketAddr {
+    match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, bound.port())),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, bound.port())),
+        _ => bound,
+    }
+}
+
+/// Where signaling is served by a server at `url`.
+pub(crate) fn signaling_url(url: &str) -> String {
+    // http becomes ws, https becomes wss.
+    format!("ws{}/signaling", url.strip_prefix("http").unwrap_or(url))
+}
+
+/// The addresses of this machine that a socket bound to `bound` receives on: those of other
+/// machines' reach first, then loopback.
+pub(crate) fn covered(bound: IpAddr) -> Vec<IpAddr> {
+    if !bound.is_unspecified() {
+        return vec![bound];
+    }
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the machine's addresses cannot be read: only loopback is advertised");
+        Vec::new()
+    });
+    let mut addresses: Vec<IpAddr> = interfaces
+        .iter()
+        .map(if_addrs::Interface::ip)
+        .filter(|ip| reachable(*ip, bound.is_ipv6()))
+        .collect();
+    addresses.sort_by_key(|ip| ip.is_ipv6());
+    addresses.dedup();
+    addresses.truncate(limits::CANDIDATES_MAX - 2);
+    addresses.push(Ipv4Addr::LOCALHOST.into());
+    if bound.is_ipv6() {
+        addresses.push(Ipv6Addr::LOCALHOST.into());
+    }
+    addresses
+}
+
+/// Whether browsers elsewhere may reach the address: not loopback, and not link-local, which needs
+/// a zone that candidates cannot carry.
+fn reachable(ip: IpAddr, with_ipv6: bool) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+        IpAddr::V6(ip) => with_ipv6 && !ip.is_loopback() && !ip.is_unicast_link_local(),
+    }
+}
+
+/// Reads options and gathers what is wrong with them.
+struct Reader<'a> {
+    written: &'a Written,
+    faults: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn fault(&mut self, name: &str, fault: impl Display) {
+        self.faults.push(format!("{}: {fault}", self.written.place(name)));
+    }
+
+    /// An option that may be absent; `read` says what was wanted when it refuses.
+    fn optional<T>(
+        &mut self,
+        name: &str,
+        text: Option<&Text>,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = &text?.0;
+        read(text)
+            .map_err(|wanted| self.fault(name, format_args!("\"{text}\" is not {wanted}")))
+            .ok()
+    }
+
+    fn each<'t, T>(
+        &mut self,
+        name: &str,
+        texts: impl Iterator<Item = &'t String>,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        texts
+            .filter_map(|text| {
+                read(text)
+                    .map_err(|wanted| self.fault(name, format_args!("\"{text}\" is not {wanted}")))
+                    .ok()
+            })
+            .collect()
+    }
+
+    fn address(&mut self, name: &str, text: Option<&Text>) -> Option<SocketAddr> {
+        self.optional(name, text, |text| {
+            let local = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+            local
+                .as_deref()
+                .unwrap_or(text)
+                .parse()
+                .map_err(|_| "an IP address with a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
+        })
+    }
+
+    fn number(&mut self, name: &str, text: Option<&Text>, range: RangeInclusive<u32>) -> Option<u32> {
+        self.optional(name, text, |text| {
+            let number = text.parse().ok().filter(|number| range.contains(number));
+            number.ok_or_else(|| format!("a whole number from {} to {}", range.start(), range.end()))
+        })
+    }
+
+    fn data_dir(&mut self, text: Option<&Text>, environment: &dyn Environment) -> Option<Data> {
+        if let Some(Text(dir)) = text {
+            return Some(Data::Directory(dir.into()));
+        }
+        let xdg = environment
+            .variable("XDG_DATA_HOME")
+            .map(PathBuf::from)
+            .filter(|dir| dir.is_absolute());
+        let Some(base) = xdg.or_else(|| Some(PathBuf::from(environment.variable("HOME")?).join(".local/share"))) else {
+            self.fault(
+                "data_dir",
+                "there is no default, since neither XDG_DATA_HOME nor HOME is set; name a directory with --data-dir",
+            );
+            return None;
+        };
+        Some(Data::Directory(base.join("rotunda")))
+    }
+
+    fn certificate(&mut self, chain: Option<&Text>, key: Option<&Text>) -> Option<Certificate> {
+        match (chain, key) {
+            (Some(chain), Some(key)) => Some(Certificate::Files {
+                chain: chain.0.clone().into(),
+                key: key.0.clone().into(),
+            }),
+            (None, None) => None,
+            (Some(_), None) => {
+                self.fault("tls_cert", "a certificate needs its private key too: give --tls-key");
+                None
+            }
+            (None, Some(_)) => {
+                self.fault("tls_key", "a private key needs its certificate too: give --tls-cert");
+                None
+            }
+        }
+    }
+
+    /// A secret that was written itself, or the name of a file that holds it.
+    fn secret(&mut self, name: &str, written: Option<&SecretText>, file: Option<&Text>) -> Option<String> {
+        let file_name = format!("{name}_file");
+        let secret = match (written, file) {
+            (None, None) => return None,
+            (Some(_), Some(_)) => {
+                let other = self.written.place(&file_name);
+                self.fault(name, format_args!("{other} is given too; give one of the two"));
+                return None;
+            }
+            (Some(secret), None) => secret.0.clone(),
+            (None, Some(Text(path))) => match std::fs::read_to_string(path) {
+                Ok(content) => content.trim().to_owned(),
+                Err(error) => {
+                    self.fault(&file_name, format_args!("{path} cannot be read: {error}"));
+                    return None;
+                }
+            },
+        };
+        let fits = limits::SECRET_LEN.contains(&secret.len()) && secret.bytes().all(|byte| byte.is_ascii_graphic());
+        if !fits {
+            let (min, max) = (limits::SECRET_LEN.start(), limits::SECRET_LEN.end());
+            let name = if written.is_some() { name } else { &file_name };
+            self.fault(
+                name,
+                format_args!("a secret has {min} to {max} printable ASCII characters without spaces"),
+            );
+            return None;
+        }
+        Some(secret)
+    }
+
+    /// A SID with its secret: both or neither.
+    fn pair<S: FromStr<Err: Display>>(
+        &mut self,
+        sid_name: &str,
+        sid: Option<&Text>,
+        secret_name: &str,
+        secret: Option<String>,
+    ) -> Option<(S, String)> {
+        let sid_given = sid.is_some();
+        let sid = self.optional(sid_name, sid, |text| {
+            text.parse::<S>().map_err(|error| format!("a SID: {error}"))
+        });
+        let variable = |name: &str| format!("ROTUNDA_{}", name.to_uppercase());
+        let secret_given = secret.is_some() || self.given(secret_name);
+        match (sid_given, secret_given) {
+            (true, false) => self.fault(
+                sid_name,
+                format_args!("it needs a secret too: set {0} or {0}_FILE", variable(secret_name)),
+            ),
+            (false, true) => self.fault(
+                secret_name,
+                format_args!("it needs a SID too: set {}", variable(sid_name)),
+            ),
+            _ => {}
+        }
+        Some((sid?, secret?))
+    }
+
+    /// Whether a secret was written in either form, well or not.
+    fn given(&self, secret_name: &str) -> bool {
+        let raw = &self.written.raw;
+        match secret_name {
+            "auth_token" => raw.auth_token.is_some() || raw.auth_token_file.is_some(),
+            _ => raw.api_key_secret.is_some() || raw.api_key_secret_file.is_some(),
+        }
+    }
+}
+
+fn advertised(text: &str) -> Result<Advertised, String> {
+    let parsed = text.parse().map(|ip| Advertised { ip, port: None });
+    let parsed = parsed.or_else(|_| {
+        text.parse::<SocketAddr>().map(|address| Advertised {
+            ip: address.ip(),
+            port: Some(address.port()),
+        })
+    });
+    match parsed {
+        Ok(address) if !address.ip.is_unspecified() && address.port != Some(0) => Ok(address),
+        _ => Err(
+            "an IP address that browsers can send to, with or without a port, such as 192.0.2.7 or 192.0.2.7:8081"
+                .to_owned(),
+        ),
+    }
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    let wanted = || "an address without a path, such as https://video.example.com".to_owned();
+    let url = Url::parse(text).map_err(|_| wanted())?;
+    let bare = url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    let web = matches!(url.scheme(), "http" | "https") && url.host().is_some();
+    if web && bare {
+        Ok(url.origin().ascii_serialization())
+    } else {
+        Err(wanted())
+    }
+}
+
+fn region(text: &str) -> Result<String, String> {
+    let fits = (1..=limits::MEDIA_REGION_LEN_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "a region's name: 1 to {} letters, digits and hyphens",
+            limits::MEDIA_REGION_LEN_MAX
+        ))
+    }
+}
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

@@ -1,0 +1,164 @@
+#![allow(clippy::unwrap_used)]
+use super::super::Raw;
+use super::*;
+
+fn understand(variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+    let environment = |name: &str| {
+        variables
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| (*value).to_owned())
+    };
+    let written = Written::collect(&Raw::default(), &environment, None, &Raw::defaults())?;
+    Settings::understand(&written, &environment, None)
+}
+
+fn faults(variables: &[(&str, &str)]) -> Vec<String> {
+    let mut all = vec![("HOME", "/home/ann")];
+    all.extend(variables);
+    understand(&all).unwrap_err().faults
+}
+
+#[test]
+fn nothing_written_gives_the_defaults() {
+    let settings = understand(&[("HOME", "/home/ann")]).unwrap();
+    assert_eq!(settings.data, Data::Directory("/home/ann/.local/share/rotunda".into()));
+    assert_eq!(settings.http_addr.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.media_addr.to_string(), "0.0.0.0:8081");
+    assert_eq!(settings.session_timeout, Duration::from_secs(30));
+    assert_eq!(settings.max_participants, 1000);
+    assert_eq!(settings.media_region, "us1");
+    assert!(settings.advertise.is_empty() && settings.cors_allow_origins.is_empty());
+    assert!(settings.public_url.is_none() && settings.certificate.is_none());
+    assert!(settings.account.is_none() && settings.api_key.is_none() && !settings.credentials_in_page);
+}
+
+#[test]
+fn the_data_directory_follows_the_convention() {
+    let settings = understand(&[("HOME", "/home/ann"), ("XDG_DATA_HOME", "/data")]).unwrap();
+    assert_eq!(settings.data, Data::Directory("/data/rotunda".into()));
+    let faults = understand(&[]).unwrap_err().faults;
+    assert_eq!(
+        faults,
+        [
+            "data_dir: there is no default, since neither XDG_DATA_HOME nor HOME is set; name a directory with --data-dir"
+        ]
+    );
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let faults = faults(&[
+        ("ROTUNDA_HTTP_ADDR", "nowhere"),
+        ("ROTUNDA_ADVERTISE_ADDR", "192.0.2.7,0.0.0.0"),
+        ("ROTUNDA_PUBLIC_URL", "https://video.example.com/rotunda"),
+        ("ROTUNDA_TLS_CERT", "/etc/cert.pem"),
+        ("ROTUNDA_SESSION_TIMEOUT_S", "4"),
+        ("ROTUNDA_ACCOUNT_SID", "AC12"),
+        ("ROTUNDA_AUTH_TOKEN", "short"),
+        ("ROTUNDA_API_KEY_SECRET", "0123456789abcdef"),
+    ]);
+    let expected = [
+        "ROTUNDA_HTTP_ADDR: \"nowhere\" is not an IP address with a port, such as 127.0.0.1:8080 or [::1]:8080",
+        "ROTUNDA_ADVERTISE_ADDR: \"0.0.0.0\" is not an IP address that browsers can send to, with or without a port, such as 192.0.2.7 or 192.0.2.7:8081",
+        "ROTUNDA_PUBLIC_URL: \"https://video.example.com/rotunda\" is not an address without a path, such as https://video.example.com",
+        "ROTUNDA_TLS_CERT: a certificate needs its private key too: give --tls-key",
+        "ROTUNDA_SESSION_TIMEOUT_S: \"4\" is not a whole number from 5 to 300",
+        "ROTUNDA_AUTH_TOKEN: a secret has 16 to 128 printable ASCII characters without spaces",
+        "ROTUNDA_ACCOUNT_SID: \"AC12\" is not a SID: expected AC followed by 32 hexadecimal digits",
+        "ROTUNDA_API_KEY_SECRET: it needs a SID too: set ROTUNDA_API_KEY_SID",
+    ];
+    assert_eq!(faults, expected);
+}
+
+#[test]
+fn secrets_come_from_files_trimmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    std::fs::write(&file, "0123456789abcdef\n").unwrap();
+    let file = file.to_str().unwrap();
+    let sid = "AC00000000000000000000000000000001";
+    let settings = understand(&[
+        ("HOME", "/h"),
+        ("ROTUNDA_ACCOUNT_SID", sid),
+        ("ROTUNDA_AUTH_TOKEN_FILE", file),
+    ])
+    .unwrap();
+    assert_eq!(settings.account.as_ref().unwrap().auth_token, "0123456789abcdef");
+    assert!(!format!("{settings:?}").contains("0123456789abcdef"));
+
+    let both = faults(&[
+        ("ROTUNDA_ACCOUNT_SID", sid),
+        ("ROTUNDA_AUTH_TOKEN_FILE", file),
+        ("ROTUNDA_AUTH_TOKEN", "0123456789abcdef"),
+    ]);
+    assert_eq!(
+        both,
+        ["ROTUNDA_AUTH_TOKEN: ROTUNDA_AUTH_TOKEN_FILE is given too; give one of the two"]
+    );
+    let missing = faults(&[
+        ("ROTUNDA_ACCOUNT_SID", sid),
+        ("ROTUNDA_AUTH_TOKEN_FILE", "/nowhere/token"),
+    ]);
+    assert_eq!(missing.len(), 1);
+    assert!(
+        missing[0].starts_with("ROTUNDA_AUTH_TOKEN_FILE: /nowhere/token cannot be read: "),
+        "{missing:?}"
+    );
+}
+
+#[test]
+fn a_bound_address_advertises_itself() {
+    let settings = Settings::ephemeral();
+    let bound: SocketAddr = "192.0.2.7:8081".parse().unwrap();
+    assert_eq!(settings.candidates(bound), [bound]);
+}
+
+#[test]
+fn a_wildcard_advertises_the_machine_with_loopback_last() {
+    let candidates = Settings::ephemeral().candidates("0.0.0.0:8081".parse().unwrap());
+    assert_eq!(candidates.last(), Some(&"127.0.0.1:8081".parse().unwrap()));
+    assert!(
+        candidates
+            .iter()
+            .all(|address| address.is_ipv4() && !address.ip().is_unspecified() && address.port() == 8081)
+    );
+    assert!(
+        candidates[..candidates.len() - 1]
+            .iter()
+            .all(|address| !address.ip().is_loopback())
+    );
+}
+
+#[test]
+fn what_is_advertised_replaces_what_is_found() {
+    let settings = understand(&[
+        ("HOME", "/h"),
+        (
+            "ROTUNDA_ADVERTISE_ADDR",
+            "192.0.2.7, 192.0.2.8:9, 2001:db8::1, [2001:db8::1]:9",
+        ),
+    ])
+    .unwrap();
+    let candidates: Vec<_> = settings
+        .candidates("0.0.0.0:8081".parse().unwrap())
+        .iter()
+        .map(SocketAddr::to_string)
+        .collect();
+    assert_eq!(
+        candidates,
+        ["192.0.2.7:8081", "192.0.2.8:9", "[2001:db8::1]:8081", "[2001:db8::1]:9"]
+    );
+}
+
+#[test]
+fn addresses_are_kept_as_origins() {
+    let settings = understand(&[
+        ("HOME", "/h"),
+        ("ROTUNDA_PUBLIC_URL", "https://Video.Example.com:443/"),
+        ("ROTUNDA_CORS_ALLOW_ORIGINS", "http://localhost:3000"),
+    ])
+    .unwrap();
+    assert_eq!(settings.public_url.as_deref(), Some("https://video.example.com"));
+    assert_eq!(settings.cors_allow_origins, ["http://localhost:3000"]);
+}

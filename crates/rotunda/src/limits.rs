@@ -1,0 +1,37 @@
+//! Bounds of the server, and what happens at them.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Seconds that a lost session may be kept. The SDK gives up by itself after some minutes.
+pub const SESSION_TIMEOUT_S: RangeInclusive<u32> = 5..=300;
+/// What `max_participants` may be set to.
+pub const MAX_PARTICIPANTS: RangeInclusive<u32> = 1..=100_000;
+/// Characters of a preset secret. Fewer could be guessed.
+pub const SECRET_LEN: RangeInclusive<usize> = 16..=128;
+/// Characters of a media region's name.
+pub const MEDIA_REGION_LEN_MAX: usize = 32;
+/// Candidates in an answer; further addresses of the machine are not advertised.
+pub const CANDIDATES_MAX: usize = 10;
+
+/// HTTP connections at once, WebSockets included. Further ones wait in the kernel's queue.
+pub const CONNECTIONS_MAX: usize = 20_000;
+/// Bytes of a request's head. Longer ones are answered with 431.
+pub const REQUEST_HEAD_LEN_MAX: usize = 64 * 1024;
+/// Time for a request's head to arrive, idle connections included. Later the connection is closed.
+pub const REQUEST_HEAD_TIME_MAX: Duration = Duration::from_secs(30);
+/// Time for a TLS handshake. Later the connection is closed.
+pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Time from the signal to stop until the process ends, whoever is still being served.
+pub const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Callbacks on their way at once. Further ones stay in the outbox.
+pub const CALLBACKS_IN_FLIGHT_MAX: usize = 64;
+/// Time for a receiver to answer a callback. Later the attempt has failed.
+pub const CALLBACK_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a callback is leased. It outlasts the attempt and the note of its end.
+pub const CALLBACK_LEASE: Duration = Duration::from_secs(30);
+/// Characters of the error that is kept of a failed attempt.
+pub const CALLBACK_ERROR_LEN_MAX: usize = 200;
+
+const _: () = assert!(CALLBACK_LEASE.as_secs() > 2 * CALLBACK_TIME_MAX.as_secs());

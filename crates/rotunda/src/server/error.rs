@@ -1,0 +1,83 @@
+//! Why a server does not start, and what to do about it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use store::StoreError;
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The HTTP address cannot be had.
+    #[error("cannot serve HTTP on {addr}")]
+    Http {
+        /// What was wanted.
+        addr: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The media address cannot be had.
+    #[error("cannot receive media on UDP {addr}")]
+    Media {
+        /// What was wanted.
+        addr: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The data directory cannot be made.
+    #[error("cannot make the data directory {}", dir.display())]
+    DataDirectory {
+        /// Which.
+        dir: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The certificate or its key cannot be used.
+    #[error("cannot use {what}: {why}")]
+    Certificate {
+        /// The file.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
+}
+
+impl StartError {
+    /// What an operator can do about it, as the second half of a sentence.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Http { source, .. } => Some(match source.kind() {
+                io::ErrorKind::AddrInUse => {
+                    "stop the program that uses the port, or choose another one with --http-addr"
+                }
+                io::ErrorKind::AddrNotAvailable => "give an address of this machine with --http-addr",
+                _ => "choose another address with --http-addr",
+            }),
+            Self::Media { source, .. } => Some(match source.kind() {
+                io::ErrorKind::AddrInUse => {
+                    "stop the program that uses the port, or choose another one with --media-addr"
+                }
+                io::ErrorKind::AddrNotAvailable => "give an address of this machine with --media-addr",
+                _ => "choose another address with --media-addr",
+            }),
+            Self::DataDirectory { .. } | Self::Store(StoreError::NotWritable { .. }) => {
+                Some("name a directory that can be written with --data-dir")
+            }
+            Self::Store(StoreError::InUse { .. }) => {
+                Some("stop that process, or name another directory with --data-dir")
+            }
+            Self::Certificate { .. } => Some("give PEM files with --tls-cert and --tls-key"),
+            Self::Store(_) | Self::Random => None,
+        }
+    }
+}

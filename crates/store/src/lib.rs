@@ -39,16 +39,30 @@ pub trait Store: Send + Sync + 'static {
     fn put_account(&self, account: Account) -> BoxFuture<'_, Result<(), StoreError>>;
     /// All accounts, oldest first.
     fn accounts(&self) -> BoxFuture<'_, Result<Vec<Account>, StoreError>>;
-    /// Makes a key if it is new, else replaces its secret.
+    /// Makes a key if it is new, else replaces its secret. The account is there before, and stays
+    /// the key's.
     fn put_api_key(&self, key: ApiKey) -> BoxFuture<'_, Result<(), StoreError>>;
     /// All keys, oldest first.
     fn api_keys(&self) -> BoxFuture<'_, Result<Vec<ApiKey>, StoreError>>;
     /// A secret of the installation, made of `fresh` at the first call with this name.
     fn secret(&self, name: &'static str, fresh: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32], StoreError>>;
 
-    /// Creates a room: row, event `room-created`, outbox entry. The row as stored, epoch 1.
+    /// Creates a room: row, event `room-created`, outbox entry. The row as stored, epoch 1. Its
+    /// `created` is the later of `room.at` and the microsecond after the account's last room.
+    ///
+    /// # Errors
+    /// [`StoreError::RoomExists`], alone among the calls that share its commit.
     fn create_room(&self, account: AccountSid, room: NewRoom) -> BoxFuture<'_, Result<RoomRow, StoreError>>;
     /// Applies changes of one room in one transaction: all or none. Concurrent calls share commits.
+    ///
+    /// A change that is true already (a track muted twice, a participant that is gone) writes
+    /// nothing and makes no event. One of a participant or track that the room never had, or that
+    /// ended, is a [`StoreError::Backend`], and so is completing a room around somebody. Ends are
+    /// never before beginnings: an earlier time is taken as the beginning.
+    ///
+    /// # Errors
+    /// [`StoreError::RoomNotInProgress`] (which an account's foreign room is, too),
+    /// [`StoreError::Fenced`] unless `epoch` is the room's, [`StoreError::DuplicateIdentity`].
     fn write(
         &self,
         account: AccountSid,

@@ -14,9 +14,9 @@ pub struct Position {
 /// One page of a list that is newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Rows at most, 1 to 1000.
+    /// Rows at most, 1 to 1000 ([`crate::limits::PAGE_SIZE_MAX`]); else the nearest of these.
     pub size: u32,
-    /// Where to begin; `None`: at the newest row.
+    /// Where to begin; `None`: at the newest row, before which (`backwards`) there is none.
     pub from: Option<Position>,
     /// False: rows after `from` (older). True: the rows just before `from` (newer), still given
     /// newest first.

@@ -1,8 +1,10 @@
 //! The SQLite backend's own behaviour: files, locks, versions.
 #![allow(clippy::unwrap_used)]
 
+use std::task::{Context, Waker};
+
 use room::{AccountSid, RoomSid, Timestamp};
-use store::{Account, CallbackMethod, NewRoom, SqliteStore, Store, StoreError};
+use store::{Account, CallbackMethod, CallbackOutcome, NewRoom, SqliteStore, Store, StoreError};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
 
@@ -68,6 +70,71 @@ fn a_directory_that_is_not_there_is_told_from_other_failures() {
     ));
 }
 
+#[tokio::test]
+async fn dropping_the_store_finishes_what_was_queued() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rotunda.db");
+    let store = with_account(SqliteStore::open(&path).unwrap()).await;
+    for sid in 0..100 {
+        let mut call = store.create_room(ACCOUNT, new_room(sid));
+        // Once is enough to be queued; then nobody waits for it any more.
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(call.as_mut().poll(&mut context).is_pending());
+    }
+    drop(store);
+    let store = SqliteStore::open(&path).unwrap();
+    for sid in 0..100 {
+        let sid = RoomSid::from_bytes([sid; 16]);
+        assert!(store.room(ACCOUNT, sid).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn attempts_are_kept_with_a_short_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rotunda.db");
+    let store = with_account(SqliteStore::open(&path).unwrap()).await;
+    let room = NewRoom {
+        status_callback: Some("https://example.com".to_owned()),
+        ..new_room(1)
+    };
+    let at = store.create_room(ACCOUNT, room).await.unwrap().new.at;
+    let due = store.lease_callbacks(at, at, 1).await.unwrap();
+    let error = "ö".repeat(10_000);
+    for (answer, outcome) in [
+        (Err(error), CallbackOutcome::Retry(at)),
+        (Ok(204), CallbackOutcome::Delivered),
+    ] {
+        let recorded = store.record_callback(due[0].id, at, answer, outcome).await;
+        recorded.unwrap();
+    }
+    drop(store);
+    let db = rusqlite::Connection::open(&path).unwrap();
+    let mut query = db
+        .prepare("SELECT at_us, status, error FROM attempts ORDER BY id")
+        .unwrap();
+    let attempts: Vec<(i64, Option<u16>, Option<String>)> = query
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let short = "ö".repeat(store::limits::ATTEMPT_ERROR_CHARS);
+    assert_eq!(attempts, [(at.0, None, Some(short)), (at.0, Some(204), None)]);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_files_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&directory.path().join("rotunda.db")).unwrap();
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        let mode = file.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0);
+    }
+    drop(store);
+}
+
 #[test]
 fn a_newer_schema_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
@@ -88,7 +155,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_store_in_memory_leaves_no_file_and_starts_fast() {
+async fn a_store_in_memory_has_no_file_and_starts_fast() {
     let began = std::time::Instant::now();
     let store = SqliteStore::in_memory().unwrap();
     let took = began.elapsed();
@@ -97,6 +164,18 @@ async fn a_store_in_memory_leaves_no_file_and_starts_fast() {
         store.create_room(ACCOUNT, new_room(sid)).await.unwrap();
     }
     store.check().await.unwrap();
+    // What it has open has no name any more, so nothing is left however the process ends.
+    #[cfg(target_os = "linux")]
+    for open in std::fs::read_dir("/proc/self/fd").unwrap() {
+        let Ok(target) = std::fs::read_link(open.unwrap().path()) else {
+            continue;
+        };
+        let target = target.to_string_lossy().into_owned();
+        assert!(
+            !target.contains("/rotunda-") || target.ends_with("(deleted)"),
+            "{target}"
+        );
+    }
     // Generous: the machine may be busy.
     assert!(took.as_millis() < 100, "{took:?}");
 }

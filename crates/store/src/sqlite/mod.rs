@@ -15,6 +15,8 @@ mod readers;
 mod room_row;
 mod row;
 mod take_over;
+#[cfg(test)]
+mod work;
 mod writer;
 
 use std::path::Path;

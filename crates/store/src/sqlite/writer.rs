@@ -152,3 +152,100 @@ fn in_savepoint<T>(db: &Connection, write: impl FnOnce(&Connection) -> Result<T,
 fn execute(db: &Connection, sql: &str) -> Result<(), rusqlite::Error> {
     db.prepare_cached(sql)?.execute([]).map(drop)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    fn writer() -> Writer {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(
+            "PRAGMA foreign_keys = ON;
+             CREATE TABLE rows (id INTEGER PRIMARY KEY,
+                 parent INTEGER REFERENCES rows (id) DEFERRABLE INITIALLY DEFERRED);",
+        )
+        .unwrap();
+        Writer::start(db).unwrap()
+    }
+
+    fn insert(id: i64, parent: Option<i64>) -> impl FnOnce(&Connection) -> Result<(), StoreError> {
+        move |db| {
+            db.prepare_cached("INSERT INTO rows (id, parent) VALUES (?1, ?2)")?
+                .execute((id, parent))?;
+            Ok(())
+        }
+    }
+
+    async fn ids(writer: &Writer) -> Vec<i64> {
+        let read = writer.run(|db| {
+            let mut query = db.prepare("SELECT id FROM rows ORDER BY id")?;
+            let ids = query.query_map([], |row| row.get(0))?;
+            Ok(ids.collect::<Result<_, _>>()?)
+        });
+        read.await.unwrap()
+    }
+
+    /// Runs three writes in one transaction: the first waits until the others are queued.
+    async fn together(
+        writer: &Writer,
+        second: impl FnOnce(&Connection) -> Result<(), StoreError> + Send + 'static,
+    ) -> [Result<(), StoreError>; 3] {
+        let (go, wait) = channel();
+        let first = writer.run(move |db| {
+            wait.recv().unwrap();
+            insert(1, None)(db)
+        });
+        let second = writer.run(second);
+        let third = writer.run(insert(3, None));
+        let release = async { go.send(()).unwrap() };
+        // Polled in this order: all three are queued before the first goes on.
+        let (first, second, third, ()) = tokio::join!(biased; first, second, third, release);
+        [first, second, third]
+    }
+
+    #[tokio::test]
+    async fn a_write_that_fails_half_way_fails_alone() {
+        let writer = writer();
+        let results = together(&writer, |db| {
+            insert(2, None)(db)?;
+            insert(2, None)(db)
+        })
+        .await;
+        assert_eq!(results.map(|result| result.is_ok()), [true, false, true]);
+        assert_eq!(ids(&writer).await, [1, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_fails_is_acknowledged_to_nobody() {
+        let writer = writer();
+        let results = together(&writer, insert(2, Some(77))).await;
+        assert_eq!(results.map(|result| result.is_ok()), [false; 3]);
+        writer.run(insert(4, None)).await.unwrap();
+        assert_eq!(ids(&writer).await, [4]);
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_ended_inside_of_a_write_fails_for_all_in_it() {
+        let writer = writer();
+        let results = together(&writer, |db| {
+            // As SQLite does by itself when the disk is full.
+            db.execute_batch("ROLLBACK")?;
+            Err(StoreError::refused("the disk is full"))
+        })
+        .await;
+        // The first was lost with it and says so; the third had not begun and has the next one.
+        assert_eq!(results.map(|result| result.is_ok()), [false, false, true]);
+        assert_eq!(ids(&writer).await, [3]);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_panics_is_an_error_for_its_caller_and_all_after() {
+        let writer = writer();
+        let panicked = writer.run(|_| -> Result<(), StoreError> { panic!("a bug") });
+        assert!(panicked.await.is_err());
+        assert!(writer.run(insert(4, None)).await.is_err());
+    }
+}

@@ -72,6 +72,9 @@ words!(
 );
 
 /// One durable change of a room that exists. The creation of a room is the store's own call.
+///
+/// `at` is what the calendar's clock said, which may step back: later changes may bear earlier
+/// times. Durations are of the monotonic clock and do not hang on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// A participant joined. Its row begins at the later of `at` and one microsecond after the

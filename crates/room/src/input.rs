@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use crate::{ParticipantSid, Priority, SessionHash, Timestamp, TrackKind, TrackSid};
 
-/// The time, on both clocks. Deadlines and durations use the monotonic one, rows the other.
+/// The time, on both clocks. Deadlines and durations use the monotonic one, which must not step
+/// back; rows bear the other, which may.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
     /// Monotonic.
@@ -16,13 +17,15 @@ pub struct Now {
 /// Everything a room can be told.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// A client with a valid token wants in.
+    /// A client with a valid token wants in. Answered by [`crate::Output::Admit`] or
+    /// [`crate::Output::Refuse`].
     Join(Join),
-    /// A client told the whole list of its tracks.
+    /// A client told the whole list of its tracks. Answered by [`crate::Output::TellPublished`] if
+    /// it changes anything or something in it is newly refused.
     Tracks {
         /// Who.
         participant: ParticipantSid,
-        /// What.
+        /// The list.
         announced: Announced,
     },
     /// A client left by itself.
@@ -30,19 +33,21 @@ pub enum Input {
         /// Who.
         participant: ParticipantSid,
     },
-    /// A client's socket was lost without a word.
+    /// A client's socket was lost without a word: it may come back within the session timeout
+    /// (signaling.md section 10). The late close of a socket that was already replaced is not this.
     SignalingLost {
         /// Who.
         participant: ParticipantSid,
     },
-    /// A client is back with its session.
+    /// A client is back with its session, whether or not its old socket was seen to go. Answered
+    /// by [`crate::Output::Welcome`]; nothing if the participant is out.
     Resume {
         /// Who.
         participant: ParticipantSid,
-        /// Its tracks, as it knows them now.
+        /// Its tracks, as it knows them now: often a repeat.
         announced: Announced,
     },
-    /// The API removes a participant.
+    /// The API removes a participant (rest.md section 9.4). Nothing if it is out already.
     Remove {
         /// Who.
         participant: ParticipantSid,
@@ -52,14 +57,14 @@ pub enum Input {
         /// Who.
         participant: ParticipantSid,
     },
-    /// The API ends the room.
+    /// The API ends the room. Nothing if it is over already.
     Complete,
-    /// The store made a batch durable; batches are confirmed in order.
+    /// The store made a batch, and all before it, durable.
     Stored {
         /// Its number, of [`crate::Output::Persist`].
         batch: u64,
     },
-    /// Time passed.
+    /// Time passed: [`crate::Room::poll_timeout`] is reached. Too early, it does nothing.
     Timeout,
 }
 
@@ -72,18 +77,18 @@ pub struct Join {
     pub identity: String,
     /// Resumes it.
     pub session: SessionHash,
-    /// Whether it subscribes to everything or nothing.
+    /// Whether it subscribes to everything (`true`) or nothing.
     pub subscribe_all: bool,
-    /// Its tracks.
+    /// Its tracks; may be none.
     pub announced: Announced,
 }
 
 /// A client's list of its tracks (signaling.md section 4).
 #[derive(Debug, Clone, Default)]
 pub struct Announced {
-    /// The client's revision; a list that is not newer than the last one is a repeat.
+    /// The client's revision; a list that is not newer than the last one is a repeat and ignored.
     pub revision: u64,
-    /// All of them.
+    /// All of them: what is missing is unpublished. Of several with one media id the first counts.
     pub tracks: Vec<AnnouncedTrack>,
 }
 
@@ -92,11 +97,12 @@ pub struct Announced {
 pub struct AnnouncedTrack {
     /// The id its media carries.
     pub media_id: String,
-    /// What it carries.
+    /// What it carries. Fixed when the track is published.
     pub kind: TrackKind,
-    /// Its name.
+    /// Its name, at most [`crate::limits::TRACK_NAME_CHARS`] characters, none of them U+0000,
+    /// unique among the client's tracks. Fixed when the track is published.
     pub name: String,
-    /// False while muted.
+    /// False while muted. Ignored for data.
     pub enabled: bool,
     /// The publisher's rank for it.
     pub priority: Priority,

@@ -12,6 +12,18 @@
 //!                              └──────────── Stored { batch } ◄────────────┘
 //! ```
 //!
+//! What holds in every room, whatever it is told and in whatever order:
+//!
+//! - Nobody is told of a change before the store has confirmed its batch, and everyone is told in
+//!   the order in which things happened.
+//! - Of each identity at most one participant is in the room: the newer one wins. Never are more in
+//!   it than may be, not even between two changes of one batch.
+//! - A participant connects once and disconnects at most once; its tracks are unpublished before.
+//!   The room is completed at most once, and this is its last change.
+//! - To each recipient the revisions of a participant and of its own published tracks only grow;
+//!   a repeat occurs only in [`Output::Welcome`].
+//! - A room in progress always has a [`Room::poll_timeout`].
+//!
 //! ```
 //! # use std::time::{Duration, Instant};
 //! use room::{Announced, Input, Join, Now, Output, ParticipantSid, Room, RoomConfig, SessionHash, Timestamp};

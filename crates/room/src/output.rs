@@ -7,11 +7,12 @@ use crate::{Change, ParticipantSid, ParticipantStatus, Track, TrackKind, TrackSi
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Make these durable in one transaction, then say [`crate::Input::Stored`]. Batches may be
-    /// under way together but are confirmed in order.
+    /// under way together but are confirmed in order. Comes before all that waits for it, and never
+    /// waits itself.
     Persist {
         /// Grows by one, from 1.
         batch: u64,
-        /// What.
+        /// In order; never empty.
         changes: Vec<Change>,
     },
     /// The participant is in: tell it so, with everything about the room.
@@ -21,49 +22,53 @@ pub enum Output {
         /// What it sees.
         view: View,
     },
-    /// The client is not let in. No row was made.
+    /// The client is not let in. No row was made. May come after [`Output::Ended`].
     Refuse {
         /// Who would have been.
         participant: ParticipantSid,
         /// Why.
         refusal: Refusal,
     },
-    /// The participant is back: tell it so, with everything about the room.
+    /// The participant is back: tell it so, with everything about the room. Revisions in it may be
+    /// those it was told before.
     Welcome {
         /// Who.
         participant: ParticipantSid,
         /// What it sees.
         view: View,
     },
-    /// Tell a participant of a change of another one.
+    /// Tell a participant of a change of another one. Only who is connected is told; who is
+    /// reconnecting sees it in its [`Output::Welcome`].
     TellParticipant {
         /// Whom.
         to: ParticipantSid,
         /// The other one, as it is now.
         about: ParticipantView,
     },
-    /// Tell a participant what became of its tracks.
+    /// Tell a participant what became of its tracks, when its list changed that.
     TellPublished {
         /// Whom.
         to: ParticipantSid,
         /// Its tracks.
         published: Published,
     },
-    /// A participant is to receive these tracks and no others.
+    /// A participant, connected or reconnecting, is to receive these tracks and no others. Said when
+    /// it differs from the last [`Output::Subscribe`], [`Output::Admit`] or [`Output::Welcome`].
     Subscribe {
         /// Who.
         participant: ParticipantSid,
         /// All of them, by the arrival of their publishers.
         tracks: Vec<Subscription>,
     },
-    /// The participant is out; its row is final.
+    /// The participant is out; its row is final. Nothing more is said to it.
     Dismiss {
         /// Who.
         participant: ParticipantSid,
         /// Why.
         reason: Dismissal,
     },
-    /// The room is completed and everyone was dismissed: nothing will happen any more.
+    /// The room is completed and everyone was dismissed: nothing will happen any more, and who
+    /// still wants in is refused.
     Ended,
 }
 
@@ -85,22 +90,23 @@ pub struct ParticipantView {
     pub sid: ParticipantSid,
     /// From its token.
     pub identity: String,
-    /// Grows with each change.
+    /// Grows with each change; the first is [`crate::RoomConfig::first_revision`] + 1.
     pub revision: u64,
     /// Where it is.
     pub status: ParticipantStatus,
-    /// Its tracks, oldest first.
+    /// Its tracks, oldest first; of one that is gone, those it had at last.
     pub tracks: Vec<Track>,
 }
 
 /// What became of a participant's tracks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
-    /// Grows with each change.
+    /// Grows with each change; the first is [`crate::RoomConfig::first_revision`] + 1.
     pub revision: u64,
-    /// Media id and SID of all that are published.
+    /// Media id and SID of all that are published, oldest first.
     pub ready: Vec<(String, TrackSid)>,
-    /// Media id of those newly refused, and why.
+    /// Media id of those newly refused, and why. In [`Output::Welcome`] of all refused that are still
+    /// on the client's list, since it may not have heard: a client waits for an answer to each track.
     pub failed: Vec<(String, TrackFault)>,
 }
 
@@ -145,17 +151,18 @@ pub enum Dismissal {
     MediaFailed,
 }
 
-/// Why a track is refused.
+/// Why a track is refused (signaling.md section 11). It stays refused, and is not told of again,
+/// until the client has taken it off its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrackFault {
-    /// No media id, or one that is too long or used twice: code 53300.
+    /// No media id, or one longer than [`crate::limits::MEDIA_ID_BYTES`]: code 53300.
     Invalid,
-    /// Name too long: code 53302.
+    /// Name longer than [`crate::limits::TRACK_NAME_CHARS`]: code 53302.
     NameTooLong,
     /// Name with U+0000: code 53303.
     NameChars,
     /// Name of another track of the same participant: code 53304.
     NameDuplicated,
-    /// Too many tracks: code 53203.
+    /// More than [`crate::limits::TRACKS_PER_PARTICIPANT`]: code 53203.
     TooMany,
 }

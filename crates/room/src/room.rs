@@ -8,16 +8,17 @@ use crate::output::{Dismissal, Output, ParticipantView, Refusal, Subscription, T
 use crate::participant::{Participant, Presence};
 use crate::{Change, ParticipantSid, ParticipantStatus, Track, limits};
 
-/// What a room is made with; fixed for its life.
+/// What a room is made with; fixed for its life. A timeout longer than
+/// [`crate::limits::WAIT_MAX`] counts as that.
 #[derive(Debug, Clone, Copy)]
 pub struct RoomConfig {
     /// Participants at once, reconnecting ones included.
     pub max_participants: usize,
-    /// How long one may stay.
+    /// How long one may stay, time lost included.
     pub max_participant_duration: Duration,
-    /// How long the room waits for the first one.
+    /// How long the room waits for the first one (rest.md section 8.6).
     pub unused_timeout: Duration,
-    /// How long it stays after the last one left.
+    /// How long it stays after the last one left (rest.md section 8.6).
     pub empty_timeout: Duration,
     /// Made by a joining client: ends when the last one leaves, whatever `empty_timeout` says.
     pub ad_hoc: bool,
@@ -93,7 +94,8 @@ impl Room {
         Self::restore(config, Restored::default(), now)
     }
 
-    /// A room that an earlier process left: everyone in it is reconnecting from now on.
+    /// A room that an earlier process left: everyone in it is reconnecting from now on, for at most
+    /// the session timeout. What became due meanwhile is due at once. Asks for no changes itself.
     pub fn restore(config: RoomConfig, restored: Restored, now: Now) -> Self {
         let deadline = after(now.mono, config.session_timeout);
         let participants: Vec<Participant> = restored
@@ -139,7 +141,7 @@ impl Room {
         room
     }
 
-    /// Tells the room one thing.
+    /// Tells the room one thing. What names a participant that is not in the room does nothing.
     pub fn handle(&mut self, input: Input, now: Now) {
         match input {
             Input::Join(join) => self.join(join, now),
@@ -156,7 +158,7 @@ impl Room {
         }
     }
 
-    /// The next thing to do.
+    /// The next thing to do; `None` until the next [`Room::handle`].
     pub fn poll(&mut self) -> Option<Output> {
         if let Some(persist) = self.persists.pop_front() {
             return Some(persist);
@@ -166,7 +168,7 @@ impl Room {
             .map(|(_, output)| output)
     }
 
-    /// When [`Input::Timeout`] is due, at the latest.
+    /// When [`Input::Timeout`] is due, at the latest. `None` only when the room is over.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let vacancy = match &self.phase {
             Phase::Completed => return None,

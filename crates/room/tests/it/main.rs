@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod client;
+mod rows;
+mod steps;
 mod world;
 
 mod ending;
 mod joining;
+mod random;
 mod reconnecting;
 mod restoring;
 mod subscriptions;

@@ -1,1 +1,14 @@
-//! REST resources as JSON (rest.md sections 4, 5, 8, 9).
+//! REST resources as JSON (rest.md sections 1.3, 4, 5, 8, 9): every member is always there, null
+//! where there is no value.
+
+mod date;
+mod error;
+mod page;
+mod participant;
+mod room;
+
+pub use date::Date;
+pub use error::ErrorBody;
+pub use page::{Meta, ParticipantPage, RoomPage};
+pub use participant::{ParticipantLinks, ParticipantResource};
+pub use room::{RoomLinks, RoomResource};

@@ -1,1 +1,20 @@
-//! REST: extract, call one use case, convert.
+//! The REST API below `/v1` (rest.md): rooms and participants.
+//!
+//! A handler extracts ([`auth`] says for whom, [`path`] what is addressed, [`params`] what was
+//! sent), asks the store or the room, and converts the row to its resource.
+
+mod auth;
+mod base_url;
+mod cors;
+mod date;
+mod error;
+mod limits;
+mod page;
+mod params;
+mod participant;
+mod path;
+mod room;
+mod room_creation;
+mod router;
+
+pub use router::router;

@@ -1,0 +1,89 @@
+//! Where this server is, as the client sees it: the beginning of every URL in an answer.
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::HeaderMap;
+use axum::http::header::HOST;
+use axum::http::request::Parts;
+use room::{ParticipantSid, RoomSid};
+
+use super::error::ApiError;
+use super::limits::HOST_BYTES_MAX;
+use crate::app::App;
+
+/// Scheme and authority without a slash at the end: the set public URL, else what the request
+/// names.
+#[derive(Debug, Clone)]
+pub(super) struct BaseUrl(String);
+
+impl BaseUrl {
+    /// The URL of a path of this server.
+    pub(super) fn of(&self, path: &str) -> String {
+        format!("{}{path}", self.0)
+    }
+
+    /// The URL of a room.
+    pub(super) fn room(&self, room: RoomSid) -> String {
+        format!("{}/v1/Rooms/{room}", self.0)
+    }
+
+    /// The URL of a participant.
+    pub(super) fn participant(&self, room: RoomSid, participant: ParticipantSid) -> String {
+        format!("{}/v1/Rooms/{room}/Participants/{participant}", self.0)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for BaseUrl
+where
+    App: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let settings = App::from_ref(state).settings;
+        if let Some(url) = &settings.public_url {
+            return Ok(Self(url.clone()));
+        }
+        let scheme = if settings.certificate.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let named = parts.uri.authority().map(|authority| authority.as_str());
+        let host = named.or_else(|| host(&parts.headers)).filter(|host| is_authority(host));
+        let host = host.ok_or(ApiError::Malformed("it has no valid Host header"))?;
+        Ok(Self(format!("{scheme}://{host}")))
+    }
+}
+
+fn host(headers: &HeaderMap) -> Option<&str> {
+    headers.get(HOST)?.to_str().ok()
+}
+
+/// Host and port and nothing else, so that an answer's URLs cannot be bent.
+fn is_authority(host: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    !host.is_empty() && host.len() <= HOST_BYTES_MAX && host.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        for host in ["localhost", "127.0.0.1:8080", "[::1]:8080", "video.example.com"] {
+            assert!(is_authority(host), "{host}");
+        }
+        for host in [
+            "",
+            "a/b",
+            "user@host",
+            "a b",
+            "a?b",
+            "a#b",
+            &"a".repeat(HOST_BYTES_MAX + 1),
+        ] {
+            assert!(!is_authority(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Participants of a room: list, fetch, disconnect (rest.md section 9).
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use protocol::rest::{ParticipantLinks, ParticipantPage, ParticipantResource};
+use room::{AccountSid, ParticipantStatus, RoomSid, RoomStatus};
+use store::{ParticipantFilter, ParticipantRow, Position};
+
+use super::auth::Caller;
+use super::base_url::BaseUrl;
+use super::date::Moment;
+use super::error::{ApiError, Fault};
+use super::page::{Cursor, Filters, List, PageQuery, PageUrls};
+use super::params::{Form, Params, Query};
+use super::path::{ParticipantOf, RequestPath, RoomOf};
+use crate::app::App;
+
+/// `GET /v1/Rooms/{Room}/Participants/{Participant}`
+pub(super) async fn fetch(base: BaseUrl, found: ParticipantOf) -> Json<ParticipantResource> {
+    Json(resource(&found.participant, &base))
+}
+
+/// `POST /v1/Rooms/{Room}/Participants/{Participant}`: `Status=disconnected` is the only change
+/// there is. One who is gone already stays as it is.
+pub(super) async fn update(
+    State(app): State<App>,
+    base: BaseUrl,
+    ParticipantOf { participant, path }: ParticipantOf,
+    Form(params): Form,
+) -> Result<(StatusCode, Json<ParticipantResource>), ApiError> {
+    let status = params.text("Status")?.ok_or(ApiError::Missing("Status"))?;
+    if status != ParticipantStatus::Disconnected.as_str() {
+        return Err(Fault::ParticipantStatus.into());
+    }
+    let row = match participant.status {
+        ParticipantStatus::Disconnected => participant,
+        ParticipantStatus::Connected | ParticipantStatus::Reconnecting => {
+            let row = app
+                .rooms
+                .disconnect(participant.account, participant.room, participant.sid)
+                .await;
+            row.map_err(|error| ApiError::of_rooms(error, &path))?
+        }
+    };
+    Ok((StatusCode::ACCEPTED, Json(resource(&row, &base))))
+}
+
+/// `GET /v1/Rooms/{Room}/Participants`: of a room in progress those connected, of a completed one
+/// those disconnected, unless another status is asked for.
+pub(super) async fn list(
+    State(app): State<App>,
+    Caller(account): Caller,
+    base: BaseUrl,
+    path: RequestPath,
+    Query(params): Query,
+) -> Result<Json<ParticipantPage>, ApiError> {
+    let given = filters(&params)?;
+    // Before anything is looked up: a value that is wrong by itself is told first.
+    read(&given)?;
+    let query = PageQuery::read(&params, &app.page_key, account)?;
+    let Scope { room, filters, status } = match &query.cursor {
+        None => Scope::first(&app, account, &path, given).await?,
+        Some((_, cursor)) => Scope::continued(&app, &path, cursor, &given).await?,
+    };
+    let filter = ParticipantFilter {
+        status: Some(status),
+        ..read(&filters)?
+    };
+    let page = app.store.participants(account, room, filter, query.request()).await?;
+    let (list, status, key) = (List::Participants(room), status.as_str(), &app.page_key);
+    let urls = PageUrls {
+        base: &base,
+        path: &path,
+        query: &query,
+        account,
+        list,
+        filters: &filters,
+        status,
+        key,
+    };
+    let meta = urls.meta("participants", &page, |row| Position {
+        created: row.created,
+        sid: *row.sid.as_bytes(),
+    });
+    let participants = page.rows.iter().map(|row| resource(row, &base)).collect();
+    Ok(Json(ParticipantPage { participants, meta }))
+}
+
+/// Which rows are listed: those of a room, with the filters as given and the status in effect.
+struct Scope {
+    room: RoomSid,
+    filters: Filters,
+    status: ParticipantStatus,
+}
+
+impl Scope {
+    /// Of a first page: the room is what the path names now, and its state decides the default.
+    async fn first(app: &App, account: AccountSid, path: &RequestPath, filters: Filters) -> Result<Self, ApiError> {
+        let room = RoomOf::resolve(&*app.store, account, path).await?;
+        let status = read(&filters)?.status.unwrap_or(match room.status {
+            RoomStatus::InProgress => ParticipantStatus::Connected,
+            RoomStatus::Completed => ParticipantStatus::Disconnected,
+        });
+        Ok(Self {
+            room: room.new.sid,
+            filters,
+            status,
+        })
+    }
+
+    /// Of a later page: everything comes from the token. The path must only name the token's room,
+    /// as it does now or did before.
+    async fn continued(app: &App, path: &RequestPath, cursor: &Cursor, given: &Filters) -> Result<Self, ApiError> {
+        let List::Participants(room) = cursor.list else {
+            return Err(Fault::PageToken.into());
+        };
+        let segment = path.room()?;
+        let named = match segment.parse::<RoomSid>() {
+            Ok(sid) => sid == room,
+            Err(_) => {
+                let row = app.store.room(cursor.account, room).await?;
+                row.is_some_and(|row| row.new.unique_name.as_deref() == Some(&*segment))
+            }
+        };
+        let status = ParticipantStatus::from_word(&cursor.status);
+        match status {
+            Some(status) if named && cursor.agrees_with(given) => Ok(Self {
+                room,
+                filters: cursor.filters.clone(),
+                status,
+            }),
+            _ => Err(Fault::PageToken.into()),
+        }
+    }
+}
+
+/// The filters that were given, in the order of the URLs.
+fn filters(params: &Params) -> Result<Filters, ApiError> {
+    let mut filters = Filters::new();
+    for name in ["Status", "DateCreatedAfter", "DateCreatedBefore", "Identity"] {
+        filters.extend(params.text(name)?.map(|value| (name.to_owned(), value.to_owned())));
+    }
+    Ok(filters)
+}
+
+/// What the filters mean.
+fn read(filters: &Filters) -> Result<ParticipantFilter, ApiError> {
+    let mut filter = ParticipantFilter::default();
+    for (name, value) in filters {
+        match name.as_str() {
+            "Status" => filter.status = Some(ParticipantStatus::from_word(value).ok_or(UNKNOWN_STATUS)?),
+            "Identity" => filter.identity = Some(value.clone()),
+            // Both are exclusive (rest.md 26.4).
+            "DateCreatedAfter" => filter.created_after_s = Some(Moment::read("DateCreatedAfter", value)?.floor_s()),
+            _ => filter.created_before_s = Some(Moment::read("DateCreatedBefore", value)?.ceil_s()),
+        }
+    }
+    Ok(filter)
+}
+
+const UNKNOWN_STATUS: ApiError = ApiError::Invalid {
+    name: "Status",
+    why: "it is none of connected, disconnected, reconnecting",
+};
+
+/// The resource of a row.
+fn resource(row: &ParticipantRow, base: &BaseUrl) -> ParticipantResource {
+    let url = base.participant(row.room, row.sid);
+    ParticipantResource {
+        sid: row.sid.to_string(),
+        room_sid: row.room.to_string(),
+        account_sid: row.account.to_string(),
+        status: row.status.as_str(),
+        identity: row.identity.clone(),
+        date_created: row.created.into(),
+        date_updated: row.updated.into(),
+        start_time: row.created.into(),
+        end_time: row.ended.map(Into::into),
+        duration: row.duration_s,
+        links: ParticipantLinks::of(&url),
+        url,
+    }
+}

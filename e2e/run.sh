@@ -26,6 +26,8 @@ else
     ip addr add 10.77.0.1/24 dev e2e0
     ip link set e2e0 up
     ip link set e2e1 up
+    # Firefox takes the address of its default route; nobody answers at this one.
+    ip route add default via 10.77.0.2 dev e2e0
     export ROTUNDA_E2E_ADDRESS=10.77.0.1
   fi
 fi

@@ -69,7 +69,7 @@ export async function launchChromium(label, { camera, microphone } = {}) {
       // Pages in the background are people too.
       "--disable-backgrounding-occluded-windows",
       "--disable-renderer-backgrounding",
-      "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+      "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE 10.77.0.1",
       `--log-net-log=${netLog}`,
       ...(camera ? [`--use-file-for-fake-video-capture=${path.join(MEDIA, camera)}`] : []),
       ...(microphone ? [`--use-file-for-fake-audio-capture=${path.join(MEDIA, microphone)}`] : []),

@@ -1,0 +1,87 @@
+// Addresses that change in mid-call and paths that come back: media again within a second of the first new check.
+import { after, before, test } from "node:test";
+import assert from "node:assert/strict";
+import { assertClean, Journey, moves, roomName, subscribedTracks } from "./lib/journey.mjs";
+import { UdpRelay } from "./lib/udp-relay.mjs";
+import { until } from "./lib/until.mjs";
+
+/** From the first check that the server can see to the next frame, in milliseconds. */
+const AGAIN_MS = 1000;
+/** Chromium checks a live path every 2.5 s, and the SDK restarts ICE some 3 s after it is lost. */
+const CHECKED_MS = 8000;
+const RESTARTED_MS = 30_000;
+const CAMERA = { width: 320, height: 240, frameRate: 20 };
+const room = roomName("moving");
+let journey;
+let relay;
+const people = {};
+const pictures = {};
+
+before(async () => {
+  relay = await UdpRelay.start();
+  journey = await Journey.start("ice", { args: ["--advertise-addr", relay.address] });
+  journey.keep(relay);
+  relay.aim(journey.server.media);
+  const browser = await journey.chromium({ camera: "alice.y4m", microphone: "alice.wav" });
+  for (const name of ["mover", "watcher"]) {
+    people[name] = await browser.person(name, journey.pages.url());
+    await people[name].join(journey.server, room, { video: CAMERA });
+  }
+  for (const [name, publisher] of [["watcher", "mover"], ["mover", "watcher"]]) {
+    const { video } = await subscribedTracks(people[name], publisher);
+    pictures[name] = video.sid;
+    await people[name].h("watch", video.sid);
+    await moves(people[name], video.sid);
+  }
+});
+after(() => journey?.end());
+
+/** How long after `since` each watcher's picture moved again. */
+async function movedAgain(since) {
+  const waits = {};
+  for (const [name, sid] of Object.entries(pictures)) {
+    const frames = await until(`frames at ${name}`, async () => {
+      const found = await people[name].h("framesSince", sid, since);
+      return found.length >= 3 && found;
+    }, { timeoutMs: 15_000, everyMs: 50 });
+    waits[name] = Math.round(frames[0] - since);
+  }
+  return waits;
+}
+
+test("a new address in the server's eyes gets its media within 1 s of its first check", async (t) => {
+  const from = relay.rebind();
+  const first = await until("a check from the new address", async () => relay.checks.find((check) => check.at >= from), { timeoutMs: CHECKED_MS, everyMs: 20 });
+  const waits = await movedAgain(first.at);
+  t.diagnostic(`first check after ${first.at - from} ms; frames after ${JSON.stringify(waits)} ms`);
+  for (const [name, wait] of Object.entries(waits)) assert.ok(wait <= AGAIN_MS, `${name} waited ${wait} ms`);
+  for (const [name, sid] of Object.entries(pictures)) await moves(people[name], sid, { frames: 20 });
+});
+
+test("a path that goes dark makes the SDK restart ICE, and media is back within 1 s of the first new check", async (t) => {
+  const before = {};
+  for (const name of Object.keys(people)) before[name] = await people[name].h("ufrag");
+  relay.dark = true;
+  for (const name of Object.keys(people)) {
+    await until(`${name} restarts ICE`, async () => (await people[name].h("ufrag")) !== before[name], { timeoutMs: RESTARTED_MS });
+  }
+  relay.dark = false;
+  const restored = Date.now();
+  const after = {};
+  const firsts = {};
+  for (const name of Object.keys(people)) {
+    firsts[name] = await until(`a check of ${name}'s new session`, async () => {
+      after[name] = await people[name].h("ufrag");
+      return relay.checks.find((check) => check.at >= restored && check.username.endsWith(`:${after[name]}`));
+    }, { timeoutMs: CHECKED_MS, everyMs: 20 });
+  }
+  const since = Math.max(...Object.values(firsts).map((check) => check.at));
+  const waits = await movedAgain(since);
+  t.diagnostic(`first new checks after ${Object.values(firsts).map((check) => check.at - restored)} ms; frames after ${JSON.stringify(waits)} ms`);
+  for (const [name, wait] of Object.entries(waits)) assert.ok(wait <= AGAIN_MS, `${name} waited ${wait} ms`);
+  for (const [name, sid] of Object.entries(pictures)) await moves(people[name], sid, { frames: 20 });
+  // Nobody left over it: the same participants, one row each.
+  const rows = await journey.server.rows(room);
+  assert.deepEqual(rows.map(({ sid, status }) => [sid, status]), Object.values(people).map(({ sid }) => [sid, "connected"]));
+  await assertClean(...Object.values(people));
+});

@@ -43,11 +43,7 @@ where
         if let Some(url) = &settings.public_url {
             return Ok(Self(url.clone()));
         }
-        let scheme = if settings.certificate.is_some() {
-            "https"
-        } else {
-            "http"
-        };
+        let scheme = settings.scheme();
         let named = parts.uri.authority().map(|authority| authority.as_str());
         let host = named.or_else(|| host(&parts.headers)).filter(|host| is_authority(host));
         let host = host.ok_or(ApiError::Malformed("it has no valid Host header"))?;

@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use room::{RoomSid, Timestamp};
+use room::RoomSid;
 use serde_json::Value;
 use store::{CallbackMethod, NewRoom};
 use url::Url;
@@ -14,6 +14,7 @@ use super::error::{ApiError, Fault};
 use super::limits::{MAX_PARTICIPANTS_DEFAULT, ROOM_NAME_CHARS_MAX, STATUS_CALLBACK_CHARS};
 use super::params::Params;
 use crate::config::Settings;
+use crate::rooms::wall;
 
 /// The regions of the API (rest.md section 8.2), `gll` aside.
 const REGIONS: [&str; 9] = ["au1", "br1", "de1", "ie1", "in1", "jp1", "sg1", "us1", "us2"];
@@ -59,7 +60,7 @@ pub(super) fn new_room(params: &Params, settings: &Settings) -> Result<NewRoom, 
         unused_room_timeout_min: number(params, "UnusedRoomTimeout", &ROOM_TIMEOUT_MIN, Fault::Timeout)?.unwrap_or(5),
         video_codecs: video_codecs(params)?,
         media_region: Some(media_region(params, settings)?),
-        at: now(),
+        at: wall(),
     })
 }
 
@@ -193,11 +194,4 @@ fn media_region(params: &Params, settings: &Settings) -> Result<String, ApiError
         Some(region) if REGIONS.contains(&region) => Err(Fault::MediaRegionEmpty.into()),
         Some(_) => Err(Fault::MediaRegion.into()),
     }
-}
-
-fn now() -> Timestamp {
-    let since_1970 = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX))
 }

@@ -66,11 +66,12 @@ pub use session::{
 
 pub use peer_connection::PeerConnection;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What is ours and the same for the whole life of a peer connection.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LocalParameters {
     /// Hash of our DTLS certificate.
     pub fingerprint: Fingerprint,
@@ -85,6 +86,17 @@ pub struct LocalParameters {
     pub video_formats: VideoFormats,
     /// Revision from which ours go on: 0, or `epoch << 32` after a restart.
     pub first_revision: u64,
+}
+
+impl fmt::Debug for LocalParameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalParameters")
+            .field("candidates", &self.candidates)
+            .field("ice", &self.ice)
+            .field("video_formats", &self.video_formats)
+            .field("first_revision", &self.first_revision)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Video formats that may be agreed on.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use room::{
-    Announced, AnnouncedTrack, Input, Join, Now, Output, ParticipantSid, Refusal, Room, RoomConfig, SessionHash,
-    TrackSid,
+    Announced, AnnouncedTrack, Input, Join, Now, Output, ParticipantSid, ParticipantStatus, Refusal, Room, RoomConfig,
+    SessionHash, TrackSid,
 };
 
 use crate::client::{Client, Ear};
@@ -337,9 +337,10 @@ impl Run {
             Output::TellParticipant { to, about } => {
                 let sid = about.sid;
                 is_durable(&|rows| {
-                    rows.find(sid)
-                        .or(rows.gone.get(&sid))
-                        .is_some_and(|row| row.is_seen_as(about))
+                    let row = rows.find(sid).or(rows.gone.get(&sid));
+                    let hearer = rows.find(*to);
+                    row.is_some_and(|row| row.is_seen_as(about))
+                        && hearer.is_some_and(|hearer| hearer.status == ParticipantStatus::Connected)
                 });
                 assert_ne!(*to, sid);
                 self.client(*to).told_of(about);

@@ -62,6 +62,25 @@ fn everyone_may_come_back_with_higher_revisions() {
 }
 
 #[test]
+fn who_comes_back_receives_what_it_did() {
+    let everything = RestoredParticipant {
+        subscribe_all: true,
+        ..bob()
+    };
+    let restored = Restored {
+        age: minutes(11),
+        empty_for: None,
+        participants: vec![alice(), everything],
+    };
+    let mut world = World::restored(config(), restored);
+    world.resume(bob().sid, []);
+    world.check(&[
+        "persist 1: bob is back",
+        "welcome bob: others [alice@1 reconnecting [mic]], published@2 [], receives [alice/mic]",
+    ]);
+}
+
+#[test]
 fn a_newcomer_starts_at_the_new_epoch_too() {
     let mut world = both(config());
     world.join("carol", []);

@@ -65,6 +65,10 @@ impl Rows {
                 "capacity holds at every prefix"
             );
         }
+        assert!(
+            self.completed || !self.config.ad_hoc || !self.live.is_empty(),
+            "ad-hoc rooms end when all left"
+        );
     }
 
     fn apply_one(&mut self, change: &Change, before: &[Row], cause: &Input, now: Now) {
@@ -126,6 +130,12 @@ impl Rows {
             }
             Change::RoomCompleted { at, duration_s } => {
                 assert_eq!(*at, now.wall);
+                let is_due = self.deadline().is_some_and(|deadline| deadline <= now.mono);
+                let is_left = self.config.ad_hoc && !before.is_empty();
+                assert!(
+                    matches!(cause, Input::Complete) || is_left || matches!(cause, Input::Timeout) && is_due,
+                    "a room ends when it is completed, when all left it if it is ad hoc, or when its time is up"
+                );
                 assert!(self.live.is_empty(), "everyone is out before the room is over");
                 assert_eq!(*duration_s, (now.mono - self.began).as_secs());
                 self.completed = true;

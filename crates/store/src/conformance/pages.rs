@@ -127,6 +127,26 @@ pub fn extreme_bounds_are_answered(fresh: Fresh) {
             assert!(page.rows.is_empty());
             assert_eq!((page.has_previous, page.has_next), (newer, older));
         }
+        // From beyond the ends all rows follow, and nothing is on the side that was come from.
+        for (created, key, backwards) in [(i64::MAX, 0xff, false), (i64::MIN, 0, true)] {
+            let from = Some(Position {
+                created: Timestamp(created),
+                sid: [key; 16],
+            });
+            let page = list(
+                None,
+                None,
+                PageRequest {
+                    from,
+                    backwards,
+                    size: 5,
+                },
+            )
+            .await
+            .unwrap();
+            assert_eq!(page.rows.len(), 2);
+            assert!(!page.has_previous && !page.has_next);
+        }
         // Before the newest there is nothing.
         let request = PageRequest {
             backwards: true,

@@ -167,6 +167,7 @@ impl OfferReader<'_> {
         }
         Some(Content::Media(MediaLine {
             kind,
+            rtcp_rsize: media.rtcp_rsize,
             client_receives: media.direction.receives(),
             client_sends: media.direction.sends(),
             receive: receive(media),
@@ -212,6 +213,7 @@ fn answered_line(line: &Line, media: &MediaDescription, local: &LocalParameters,
             } else {
                 Content::Media(MediaLine {
                     kind: offered.kind,
+                    rtcp_rsize: offered.rtcp_rsize && media.rtcp_rsize,
                     client_receives,
                     client_sends,
                     receive: receive(media).filter(|_| client_sends),

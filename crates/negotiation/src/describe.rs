@@ -79,7 +79,7 @@ fn media_section(media: &MediaLine) -> MediaDescription {
     let mut section = MediaDescription::new(name, PORT, RTP_PROTOCOL, Vec::new());
     section.direction = Direction::new(media.send.is_some(), media.client_sends);
     section.rtcp_mux = true;
-    section.rtcp_rsize = true;
+    section.rtcp_rsize = media.rtcp_rsize;
     media.formats.write(&mut section);
     if let Some(send) = &media.send {
         write_send(send, &mut section);

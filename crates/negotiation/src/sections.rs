@@ -35,6 +35,8 @@ pub(crate) enum Content {
 pub(crate) struct MediaLine {
     pub(crate) kind: MediaKind,
     pub(crate) formats: MediaFormats,
+    /// Reduced-size RTCP (RFC 5506).
+    pub(crate) rtcp_rsize: bool,
     /// The client's direction lets us send here.
     pub(crate) client_receives: bool,
     /// The client's direction says that it sends here, be it a named track or not.
@@ -98,6 +100,7 @@ impl MediaLine {
         Self {
             kind,
             formats,
+            rtcp_rsize: true,
             client_receives: true,
             client_sends: false,
             receive: None,

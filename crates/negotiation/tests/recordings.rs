@@ -88,4 +88,5 @@ recordings! {
     ice_servers_given: "connect-ice-servers-overrode.json";
     old_bandwidth_profile: "connect-legacy-bandwidth-profile.json";
     no_tracks: "connect-no-tracks.json";
+    firefox: "connect-firefox.json";
 }

@@ -3,10 +3,40 @@
 //! Desired state goes in by [`Command`], facts come out by [`Event`]. Nothing here knows of rooms,
 //! participants or signaling.
 
+mod worker;
+mod plane;
+mod transport;
+mod track;
+mod forwarder;
+mod rewrite;
+mod clock;
+mod keyframe;
+mod codec;
+mod channels;
+mod engine;
+mod ice;
+mod stun;
+mod udp;
+mod stats;
+mod limits;
+
+use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Instant;
 
 use negotiation::{Fingerprint, MediaKind, NegotiatedSession};
+
+use engine::{Engines, RtcEngines};
+use plane::Plane;
+use stats::SharedStats;
+use udp::{Bound, Socket};
+use worker::{Wake, Worker};
+
+pub use stats::Stats;
 
 /// One client's transport: ICE, DTLS, SRTP and SCTP on one UDP port. Never used twice in a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,29 +132,72 @@ pub enum LostReason {
     Engine(String),
 }
 
-/// The running media plane. Dropping it ends its threads.
-#[derive(Debug)]
-pub struct Sfu;
+/// The running media plane. Dropping it says good-bye to all clients and ends its thread.
+pub struct Sfu {
+    local: SocketAddr,
+    fingerprint: Fingerprint,
+    /// Unbounded, since only this process puts in: as many as its rooms decide, and a decision must
+    /// not be lost. `None` only while it is dropped.
+    commands: Option<mpsc::Sender<Command>>,
+    wake: Arc<Wake>,
+    stats: Arc<SharedStats>,
+    thread: Option<JoinHandle<()>>,
+}
 
-#[allow(unused_variables, clippy::unimplemented)]
 impl Sfu {
-    /// Binds the sockets and starts the media worker. `on_event` runs on the worker and must not block.
-    pub fn start(config: SfuConfig, on_event: impl Fn(Event) + Send + 'static) -> std::io::Result<Self> {
-        unimplemented!()
+    /// Binds the sockets and starts the media worker. `on_event` runs on the worker and must not
+    /// block.
+    pub fn start(config: SfuConfig, on_event: impl Fn(Event) + Send + 'static) -> io::Result<Self> {
+        let engines = RtcEngines::new().map_err(io::Error::other)?;
+        let fingerprint = engines.fingerprint();
+        let bound = Bound::new(config.bind)?;
+        let local = bound.local_addr();
+        let wake = Arc::new(Wake::new()?);
+        let stats = Arc::new(SharedStats::default());
+        let (sender, commands) = mpsc::channel();
+        let plane = Plane::new(engines, on_event, Instant::now());
+        let (worker_wake, worker_stats) = (wake.clone(), stats.clone());
+        let run = move || Worker { socket: Socket::new(bound), plane, commands, wake: worker_wake, stats: worker_stats }.run();
+        let thread = std::thread::Builder::new().name("media-0".into()).spawn(run)?;
+        Ok(Self { local, fingerprint, commands: Some(sender), wake, stats, thread: Some(thread) })
     }
 
     /// The address bound.
     pub fn local_addr(&self) -> SocketAddr {
-        unimplemented!()
+        self.local
     }
 
     /// Hash of the certificate that all transports of this process present.
     pub fn fingerprint(&self) -> Fingerprint {
-        unimplemented!()
+        self.fingerprint.clone()
     }
 
     /// Tells the media plane. Never blocks; false if the worker is gone.
     pub fn send(&self, command: Command) -> bool {
-        unimplemented!()
+        let sent = self.commands.as_ref().is_some_and(|commands| commands.send(command).is_ok());
+        self.wake.wake();
+        sent
+    }
+
+    /// What it counted so far, some milliseconds old.
+    pub fn stats(&self) -> Stats {
+        self.stats.read()
+    }
+}
+
+impl Drop for Sfu {
+    fn drop(&mut self) {
+        self.commands = None;
+        self.wake.wake();
+        let ended = self.thread.take().map(JoinHandle::join);
+        if let Some(Err(_)) = ended {
+            tracing::error!("the media worker panicked");
+        }
+    }
+}
+
+impl fmt::Debug for Sfu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sfu").field("local", &self.local).finish_non_exhaustive()
     }
 }

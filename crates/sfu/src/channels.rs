@@ -1,0 +1,168 @@
+//! Data channels of one transport: those its client opened, and those we opened for routes.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::engine::{ChannelHandle, Delivery, Engine, Reliability, Written};
+use crate::limits;
+
+/// A message on its way to one or more subscribers.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) binary: bool,
+    pub(crate) bytes: Arc<[u8]>,
+}
+
+/// What a channel that opened is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// Ours, for this route id.
+    Ours,
+    /// The client's, under this label.
+    Theirs(Arc<str>),
+    /// The client's, over the bound or a second one of that label: to be closed.
+    Refused,
+}
+
+/// The channels of one transport.
+#[derive(Debug, Default)]
+pub(crate) struct Channels {
+    sources: HashMap<Arc<str>, Source>,
+    outs: HashMap<Arc<str>, Out>,
+    by_handle: HashMap<ChannelHandle, Role>,
+}
+
+#[derive(Debug)]
+struct Source {
+    channel: ChannelHandle,
+    reliability: Reliability,
+}
+
+#[derive(Debug)]
+struct Out {
+    channel: ChannelHandle,
+    reliable: bool,
+    open: bool,
+    waiting: VecDeque<Message>,
+    waiting_bytes: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Role {
+    Source(Arc<str>),
+    Out(Arc<str>),
+}
+
+impl Channels {
+    /// A channel is open.
+    pub(crate) fn opened(&mut self, channel: ChannelHandle, label: &str, reliability: Reliability) -> Opened {
+        if let Some(Role::Out(id)) = self.by_handle.get(&channel) {
+            if let Some(out) = self.outs.get_mut(id) {
+                out.open = true;
+            }
+            return Opened::Ours;
+        }
+        if self.sources.len() >= limits::CHANNELS_PER_TRANSPORT_MAX || self.sources.contains_key(label) {
+            return Opened::Refused;
+        }
+        let label: Arc<str> = label.into();
+        self.sources.insert(label.clone(), Source { channel, reliability });
+        self.by_handle.insert(channel, Role::Source(label.clone()));
+        Opened::Theirs(label)
+    }
+
+    /// A channel is gone; returns the label if it was the client's.
+    pub(crate) fn closed(&mut self, channel: ChannelHandle) -> Option<Arc<str>> {
+        match self.by_handle.remove(&channel)? {
+            Role::Source(label) => {
+                self.sources.remove(&label);
+                Some(label)
+            }
+            Role::Out(id) => {
+                self.outs.remove(&id);
+                None
+            }
+        }
+    }
+
+    /// The label of a channel that the client opened.
+    pub(crate) fn label(&self, channel: ChannelHandle) -> Option<Arc<str>> {
+        match self.by_handle.get(&channel)? {
+            Role::Source(label) => Some(label.clone()),
+            Role::Out(_) => None,
+        }
+    }
+
+    /// The reliability of a channel that the client opened.
+    pub(crate) fn source(&self, label: &str) -> Option<&Reliability> {
+        self.sources.get(label).map(|source| &source.reliability)
+    }
+
+    /// Whether the client's channel of this label is this one.
+    pub(crate) fn is_source(&self, label: &str, channel: ChannelHandle) -> bool {
+        self.sources.get(label).is_some_and(|source| source.channel == channel)
+    }
+
+    /// Whether we opened a channel for this route id.
+    pub(crate) fn has_out(&self, id: &str) -> bool {
+        self.outs.contains_key(id)
+    }
+
+    /// Route ids for which we opened channels.
+    pub(crate) fn out_ids(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.outs.keys()
+    }
+
+    /// Opens a channel for a route.
+    pub(crate) fn open(&mut self, engine: &mut impl Engine, id: &Arc<str>, reliability: &Reliability) {
+        let channel = engine.open_channel(id, reliability.clone());
+        let reliable = reliability.limit == Delivery::Reliable;
+        let out = Out { channel, reliable, open: false, waiting: VecDeque::new(), waiting_bytes: 0 };
+        self.outs.insert(id.clone(), out);
+        self.by_handle.insert(channel, Role::Out(id.clone()));
+    }
+
+    /// Closes the channel of a route.
+    pub(crate) fn close(&mut self, engine: &mut impl Engine, id: &str) {
+        if let Some(out) = self.outs.remove(id) {
+            self.by_handle.remove(&out.channel);
+            engine.close_channel(out.channel);
+        }
+    }
+
+    /// Sends a message on the channel of a route; false if it was dropped.
+    pub(crate) fn write(&mut self, engine: &mut impl Engine, id: &str, message: &Message) -> bool {
+        let Some(out) = self.outs.get_mut(id) else { return false };
+        if out.open && out.waiting.is_empty() {
+            match engine.write_channel(out.channel, message.binary, &message.bytes) {
+                Written::Accepted => return true,
+                Written::Closed => return false,
+                Written::Full if !out.reliable => return false,
+                Written::Full => {}
+            }
+        }
+        if out.waiting_bytes + message.bytes.len() <= limits::CHANNEL_BUFFER_BYTES_MAX {
+            out.waiting_bytes += message.bytes.len();
+            out.waiting.push_back(message.clone());
+            return true;
+        }
+        if out.reliable {
+            tracing::info!(id, "closed a reliable data channel whose receiver does not keep up");
+            self.close(engine, id);
+        }
+        false
+    }
+
+    /// Sends what waited for the channel to open or to drain.
+    pub(crate) fn drain(&mut self, engine: &mut impl Engine, channel: ChannelHandle) {
+        let Some(Role::Out(id)) = self.by_handle.get(&channel) else { return };
+        let Some(out) = self.outs.get_mut(id).filter(|out| out.open) else { return };
+        while let Some(message) = out.waiting.front() {
+            if engine.write_channel(out.channel, message.binary, &message.bytes) == Written::Full {
+                return;
+            }
+            out.waiting_bytes -= message.bytes.len();
+            out.waiting.pop_front();
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Bounds on everything that a client, or a stranger, can make grow, and what happens at each.
+
+use std::time::Duration;
+
+/// Largest datagram looked at, bytes; larger ones are dropped. Above any MTU that WebRTC uses, and
+/// below the engine's packet buffer of 2000 bytes with room for headers.
+pub(crate) const DATAGRAM_BYTES_MAX: usize = 1700;
+
+/// Datagrams taken by one receive call. More would make the first wait for the last.
+pub(crate) const RECEIVE_BATCH_MAX: usize = 64;
+
+/// Datagrams handed over by one send call.
+pub(crate) const SEND_BATCH_MAX: usize = 64;
+
+/// Datagrams that wait for the end of a turn before they are sent early. Bounds memory, not loss.
+pub(crate) const SEND_QUEUE_MAX: usize = 512;
+
+/// What we ask of the kernel for the socket's buffers, bytes; it may give less.
+pub(crate) const SOCKET_BUFFER_BYTES: usize = 8 << 20;
+
+/// Remote addresses of one transport that passed a check; the one that was silent for longest goes.
+pub(crate) const REMOTES_PER_TRANSPORT_MAX: usize = 8;
+
+/// An address that sent no check for this long is forgotten (RFC 7675 consent lasts 30 s).
+pub(crate) const REMOTE_IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// After a restart the old addresses may still deliver what is in flight, for this long.
+pub(crate) const RESTART_GRACE: Duration = Duration::from_secs(3);
+
+/// Silence of checks after which a transport is told to be interrupted. Browsers check every 2.5 s;
+/// lower tells earlier and flaps on three lost checks.
+pub(crate) const INTERRUPTED_AFTER: Duration = Duration::from_secs(8);
+
+/// Transports whose DTLS is not up. At the bound the oldest of them is dropped.
+pub(crate) const HANDSHAKES_MAX: usize = 2048;
+
+/// How long a handshake may take from the first valid check; then the transport is lost.
+pub(crate) const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// DTLS datagrams handled between two rounds of media, so that a storm of joins does not stall it.
+pub(crate) const HANDSHAKE_DATAGRAMS_PER_TURN: usize = 8;
+
+/// DTLS datagrams that wait for their turn; at the bound the newest is dropped and sent again by
+/// its client.
+pub(crate) const HANDSHAKE_QUEUE_MAX: usize = 4096;
+
+/// Layers of one track; more are ignored.
+pub(crate) const LAYERS_MAX: usize = 4;
+
+/// A layer without packets for this long is not chosen any more.
+pub(crate) const LAYER_SILENT_AFTER: Duration = Duration::from_millis(1000);
+
+/// Shortest time between two key-frame requests for one layer. Lower helps joiners, and costs the
+/// publisher bits.
+pub(crate) const KEYFRAME_INTERVAL_MIN: Duration = Duration::from_millis(500);
+
+/// Longest pause between repeated requests that nobody answered.
+pub(crate) const KEYFRAME_INTERVAL_MAX: Duration = Duration::from_secs(4);
+
+/// Packets kept for retransmission on RTX, for each track sent.
+pub(crate) const RTX_PACKETS_MAX: usize = 1024;
+
+/// Their age.
+pub(crate) const RTX_AGE_MAX: Duration = Duration::from_secs(2);
+
+/// Sealed packets kept for each video track towards a client without RTX: some 1.5 s.
+pub(crate) const RESEND_PACKETS_MAX: usize = 512;
+
+/// Retransmissions of one packet to a client without RTX.
+pub(crate) const RESENDS_PER_PACKET_MAX: u8 = 5;
+
+/// Sealed packets queued for being sent again; more are ignored, the client asks again.
+pub(crate) const RESEND_QUEUE_MAX: usize = 256;
+
+/// Data channels that one client may open; at the bound the newest is closed.
+pub(crate) const CHANNELS_PER_TRANSPORT_MAX: usize = 256;
+
+/// Largest data-channel message, bytes; larger ones are dropped.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 256 << 10;
+
+/// Bytes waiting on one channel towards a subscriber. At the bound an unreliable channel drops the
+/// message and a reliable one is closed: its receiver could not be told the truth any more.
+pub(crate) const CHANNEL_BUFFER_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes waiting in the SCTP association of one client, all channels together.
+pub(crate) const ASSOCIATION_BUFFER_BYTES_MAX: usize = 4 << 20;
+
+const _: () = assert!(MESSAGE_BYTES_MAX <= CHANNEL_BUFFER_BYTES_MAX);
+const _: () = assert!(CHANNEL_BUFFER_BYTES_MAX <= ASSOCIATION_BUFFER_BYTES_MAX);
+const _: () = assert!(SEND_BATCH_MAX <= SEND_QUEUE_MAX);
+const _: () = assert!(DATAGRAM_BYTES_MAX < 1900);

@@ -1,0 +1,510 @@
+//! The media plane without its sockets and clock: transports, tracks, and what goes where.
+//!
+//! One turn of the worker is: datagrams in by [`Plane::handle_datagram`], commands in by
+//! [`Plane::handle_command`], then [`Plane::finish_turn`], then what is in [`Plane::outgoing`] out.
+//! Subscribers' engines are run once a turn, however many packets the turn brought them.
+
+mod data;
+mod routes;
+mod rtp;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use negotiation::NegotiatedSession;
+
+use crate::channels::Channels;
+use crate::clock::PublisherClock;
+use crate::engine::{Engine, EngineError, Engines, Output, Polled};
+use crate::ice::{IceLite, Path};
+use crate::limits;
+use crate::stats::Stats;
+use crate::stun::BindingRequest;
+use crate::track::{Track, TrackKey};
+use crate::transport::{Guarded, Phase, Transport, guard};
+use crate::udp::Outgoing;
+use crate::{Command, Event, LostReason, Route, TransportId};
+
+/// How often what has no timer of its own is looked at: layers, silence, old addresses.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The shortest wait between two calls of an engine that wants to be called at once.
+const ENGINE_REST: Duration = Duration::from_millis(1);
+
+/// All transports of a worker.
+pub(crate) struct Plane<E: Engines> {
+    engines: E,
+    on_event: Box<dyn Fn(Event) + Send>,
+    epoch: Instant,
+    transports: HashMap<TransportId, Transport<E::Engine>>,
+    /// Lost, and not closed yet by those above: sessions that are still on their way are ignored.
+    lost: HashSet<TransportId>,
+    /// Routes of transports whose first session has not come yet.
+    early_routes: HashMap<TransportId, HashMap<TransportId, Vec<Route>>>,
+    tracks: HashMap<TrackKey, Track>,
+    next_track: u64,
+    /// Who has routes from a source.
+    listeners: HashMap<TransportId, BTreeSet<TransportId>>,
+    by_address: HashMap<std::net::SocketAddr, TransportId>,
+    by_ufrag: HashMap<String, TransportId>,
+    timers: BTreeSet<(Instant, TransportId)>,
+    next_tick: Instant,
+    handshakes: VecDeque<(TransportId, Vec<u8>)>,
+    dirty: Vec<TransportId>,
+    failed: Vec<(TransportId, EngineError)>,
+    /// To be sent by the worker.
+    pub(crate) outgoing: Vec<Outgoing>,
+    /// Counted by the worker too.
+    pub(crate) stats: Stats,
+}
+
+impl<E: Engines> Plane<E> {
+    pub(crate) fn new(engines: E, on_event: impl Fn(Event) + Send + 'static, now: Instant) -> Self {
+        Self {
+            engines,
+            on_event: Box::new(on_event),
+            epoch: now,
+            transports: HashMap::new(),
+            lost: HashSet::new(),
+            early_routes: HashMap::new(),
+            tracks: HashMap::new(),
+            next_track: 0,
+            listeners: HashMap::new(),
+            by_address: HashMap::new(),
+            by_ufrag: HashMap::new(),
+            timers: BTreeSet::new(),
+            next_tick: now + TICK,
+            handshakes: VecDeque::new(),
+            dirty: Vec::new(),
+            failed: Vec::new(),
+            outgoing: Vec::new(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// What those above want.
+    pub(crate) fn handle_command(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::Apply { transport, session } => self.apply(transport, session, now),
+            Command::Subscribe { transport, routes } => self.subscribe(transport, routes, now),
+            Command::Close { transport } => self.close(transport, now),
+        }
+    }
+
+    /// A datagram arrived.
+    pub(crate) fn handle_datagram(&mut self, path: Path, datagram: &[u8], now: Instant) {
+        self.stats.datagrams_in += 1;
+        self.stats.bytes_in += datagram.len() as u64;
+        if datagram.len() > limits::DATAGRAM_BYTES_MAX {
+            self.stats.dropped_too_large += 1;
+            return;
+        }
+        match datagram.first() {
+            // RFC 7983: how STUN, DTLS and SRTP share a port.
+            Some(0..=3) => self.handle_check(path, datagram, now),
+            Some(20..=63) => self.handle_dtls(path, datagram, now),
+            Some(128..=191) => self.handle_media(path, datagram, now),
+            _ => self.stats.dropped_unknown_address += 1,
+        }
+    }
+
+    /// Whether handshake datagrams wait: the worker must not sleep then.
+    pub(crate) fn has_backlog(&self) -> bool {
+        !self.handshakes.is_empty()
+    }
+
+    /// When the next turn has to be, at the latest.
+    pub(crate) fn next_deadline(&self) -> Instant {
+        self.timers.first().map_or(self.next_tick, |(at, _)| self.next_tick.min(*at))
+    }
+
+    /// Runs what is due and everything that this turn touched.
+    pub(crate) fn finish_turn(&mut self, now: Instant) {
+        self.run_handshakes(now);
+        self.run_timers(now);
+        if now >= self.next_tick {
+            self.next_tick = now + TICK;
+            self.tick(now);
+        }
+        self.run_dirty(now);
+        self.stats.transports = self.transports.len() as u64;
+    }
+
+    /// Good-byes to all.
+    pub(crate) fn close_all(&mut self, now: Instant) {
+        let all: Vec<_> = self.transports.keys().copied().collect();
+        for transport in all {
+            self.close(transport, now);
+        }
+    }
+
+    fn apply(&mut self, id: TransportId, session: Arc<NegotiatedSession>, now: Instant) {
+        if self.lost.contains(&id) {
+            return;
+        }
+        if !self.transports.contains_key(&id) && !self.make(id, &session, now) {
+            return;
+        }
+        let Some(transport) = self.transports.get_mut(&id) else { return };
+        let newer = session.number > transport.session.number || transport.session.number == 0;
+        let first = Arc::ptr_eq(&transport.session, &session);
+        if !first && !newer {
+            return;
+        }
+        transport.session = session.clone();
+        if let Some(void) = transport.ice.set_credentials(&session.local_ice) {
+            self.by_ufrag.remove(&void);
+        }
+        for ufrag in transport.ice.ufrags() {
+            self.by_ufrag.insert(ufrag.to_owned(), id);
+        }
+        match transport.engine.call(|engine| engine.apply(&session, now)) {
+            Ok(bindings) => {
+                self.bind(id, bindings);
+                self.drive(id, now);
+                self.reconcile_all(id, now);
+            }
+            Err(error) => self.lose(id, error),
+        }
+    }
+
+    fn make(&mut self, id: TransportId, session: &Arc<NegotiatedSession>, now: Instant) -> bool {
+        self.make_room_for_handshake();
+        let engine = match guard(|| self.engines.create(session, now)) {
+            Ok(engine) => Guarded::new(engine),
+            Err(error) => {
+                self.lose(id, error);
+                return false;
+            }
+        };
+        let transport = Transport {
+            engine,
+            ice: IceLite::new(session.local_ice.clone()),
+            session: session.clone(),
+            phase: Phase::Waiting,
+            made: now,
+            receives: HashMap::new(),
+            tracks: HashMap::new(),
+            clock: PublisherClock::default(),
+            sends: HashMap::new(),
+            send_ids: HashMap::new(),
+            routes: HashMap::new(),
+            channels: Channels::default(),
+            deadline: None,
+            timer: None,
+            dirty: false,
+        };
+        self.transports.insert(id, transport);
+        true
+    }
+
+    /// At the bound the oldest transport that never connected goes.
+    fn make_room_for_handshake(&mut self) {
+        let waiting = self.transports.iter().filter(|(_, transport)| !transport.is_up());
+        if waiting.clone().count() < limits::HANDSHAKES_MAX {
+            return;
+        }
+        if let Some((oldest, _)) = waiting.min_by_key(|(_, transport)| transport.made) {
+            let oldest = *oldest;
+            self.lose(oldest, EngineError::Failed("too many transports are not connected".into()));
+        }
+    }
+
+    fn handle_check(&mut self, path: Path, datagram: &[u8], now: Instant) {
+        let Some(request) = BindingRequest::parse(datagram) else {
+            self.stats.dropped_check += 1;
+            return;
+        };
+        let found = self.by_ufrag.get(request.local_ufrag()).copied();
+        let Some((id, transport)) = found.and_then(|id| Some((id, self.transports.get_mut(&id)?))) else {
+            self.stats.dropped_check += 1;
+            return;
+        };
+        let Some(checked) = transport.ice.handle_check(&request, path, now) else {
+            self.stats.dropped_check += 1;
+            return;
+        };
+        self.outgoing.push(Outgoing { path, bytes: checked.response });
+        if !checked.valid {
+            return;
+        }
+        self.by_address.insert(path.remote, id);
+        for address in transport.ice.expire(now) {
+            if self.by_address.get(&address) == Some(&id) {
+                self.by_address.remove(&address);
+            }
+        }
+        let phase = transport.phase;
+        if let Some(ufrag) = checked.retired {
+            self.by_ufrag.remove(&ufrag);
+        }
+        match phase {
+            Phase::Waiting => self.start(id, now),
+            Phase::Interrupted => self.set_connected(id, now),
+            Phase::Handshaking { .. } | Phase::Connected => {}
+        }
+    }
+
+    fn start(&mut self, id: TransportId, now: Instant) {
+        let Some(transport) = self.transports.get_mut(&id) else { return };
+        transport.phase = Phase::Handshaking { since: now };
+        match transport.engine.call(|engine| engine.start(now)) {
+            Ok(()) => self.drive(id, now),
+            Err(error) => self.lose(id, error),
+        }
+    }
+
+    fn handle_dtls(&mut self, path: Path, datagram: &[u8], now: Instant) {
+        let Some(id) = self.by_address.get(&path.remote).copied() else {
+            self.stats.dropped_unknown_address += 1;
+            return;
+        };
+        if self.transports.get(&id).is_some_and(Transport::is_up) {
+            self.receive(id, datagram, now);
+        } else if self.handshakes.len() < limits::HANDSHAKE_QUEUE_MAX {
+            self.handshakes.push_back((id, datagram.to_vec()));
+        } else {
+            self.stats.dropped_handshake += 1;
+        }
+    }
+
+    fn handle_media(&mut self, path: Path, datagram: &[u8], now: Instant) {
+        match self.by_address.get(&path.remote).copied() {
+            Some(id) => self.receive(id, datagram, now),
+            None => self.stats.dropped_unknown_address += 1,
+        }
+    }
+
+    fn receive(&mut self, id: TransportId, datagram: &[u8], now: Instant) {
+        let Some(transport) = self.transports.get_mut(&id) else { return };
+        match transport.engine.call(|engine| engine.receive(datagram, now)) {
+            Ok(()) => self.drive(id, now),
+            Err(error) => self.lose(id, error),
+        }
+    }
+
+    /// Polls an engine until it has nothing more to say.
+    fn drive(&mut self, id: TransportId, now: Instant) {
+        loop {
+            let Some(transport) = self.transports.get_mut(&id) else { return };
+            match transport.engine.call(Engine::poll) {
+                Ok(Polled::Output(output)) => self.handle_output(id, output, now),
+                Ok(Polled::Timeout(at)) => {
+                    self.set_deadline(id, at.max(now + ENGINE_REST));
+                    return;
+                }
+                Err(error) => return self.lose(id, error),
+            }
+        }
+    }
+
+    fn handle_output(&mut self, id: TransportId, output: Output, now: Instant) {
+        match output {
+            Output::Transmit(bytes) => self.transmit(id, bytes),
+            Output::Packet(packet) => self.forward(id, &packet),
+            Output::SenderReport(report) => self.handle_sender_report(id, &report),
+            Output::KeyframeWanted(stream) => self.handle_keyframe_wanted(id, stream, now),
+            Output::Connected => self.set_connected(id, now),
+            Output::ChannelOpen { channel, label, reliability } => self.handle_channel_open(id, channel, &label, reliability, now),
+            Output::ChannelMessage { channel, binary, message } => self.forward_message(id, channel, binary, &message),
+            Output::ChannelClosed(channel) => self.handle_channel_closed(id, channel, now),
+            Output::ChannelWritable(channel) => self.drain_channel(id, channel),
+            Output::Closed => self.end_by_client(id, now),
+        }
+    }
+
+    fn transmit(&mut self, id: TransportId, bytes: Vec<u8>) {
+        let path = self.transports.get(&id).and_then(|transport| transport.ice.selected());
+        if let Some(path) = path {
+            self.outgoing.push(Outgoing { path, bytes });
+        }
+    }
+
+    fn set_connected(&mut self, id: TransportId, now: Instant) {
+        let Some(transport) = self.transports.get_mut(&id) else { return };
+        transport.phase = Phase::Connected;
+        (self.on_event)(Event::Connected { transport: id });
+        self.demand_keyframes_for(id, now);
+    }
+
+    /// The client said good-bye: our own is sent, then the transport is gone.
+    fn end_by_client(&mut self, id: TransportId, now: Instant) {
+        self.say_goodbye(id, now);
+        self.remove(id);
+        self.lost.insert(id);
+        (self.on_event)(Event::Lost { transport: id, reason: LostReason::Closed });
+    }
+
+    fn close(&mut self, id: TransportId, now: Instant) {
+        self.lost.remove(&id);
+        self.say_goodbye(id, now);
+        self.remove(id);
+    }
+
+    fn say_goodbye(&mut self, id: TransportId, now: Instant) {
+        let Some(transport) = self.transports.get_mut(&id) else { return };
+        let path = transport.ice.selected();
+        let outgoing = &mut self.outgoing;
+        let said = transport.engine.call(|engine| {
+            engine.close(now)?;
+            while let Polled::Output(output) = engine.poll()? {
+                if let (Output::Transmit(bytes), Some(path)) = (output, path) {
+                    outgoing.push(Outgoing { path, bytes });
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = said {
+            tracing::debug!(?id, %error, "closed without a good-bye");
+        }
+    }
+
+    fn lose(&mut self, id: TransportId, error: EngineError) {
+        self.remove(id);
+        self.lost.insert(id);
+        let reason = match error {
+            EngineError::Dtls(reason) => {
+                tracing::info!(?id, reason, "lost a transport to DTLS");
+                LostReason::Dtls
+            }
+            EngineError::Failed(reason) => {
+                self.stats.engine_failures += 1;
+                tracing::warn!(?id, reason, "lost a transport to its engine");
+                LostReason::Engine(reason)
+            }
+        };
+        (self.on_event)(Event::Lost { transport: id, reason });
+    }
+
+    /// Forgets all about a transport.
+    fn remove(&mut self, id: TransportId) {
+        self.unlink(id);
+        let Some(transport) = self.transports.remove(&id) else { return };
+        for address in transport.ice.remotes() {
+            if self.by_address.get(&address) == Some(&id) {
+                self.by_address.remove(&address);
+            }
+        }
+        for ufrag in transport.ice.ufrags() {
+            if self.by_ufrag.get(ufrag) == Some(&id) {
+                self.by_ufrag.remove(ufrag);
+            }
+        }
+        if let Some(at) = transport.timer {
+            self.timers.remove(&(at, id));
+        }
+        self.handshakes.retain(|(waiting, _)| *waiting != id);
+        // An engine that panicked may panic once more when it is dropped.
+        let dropped = guard(move || {
+            drop(transport);
+            Ok(())
+        });
+        if let Err(error) = dropped {
+            tracing::warn!(?id, %error, "an engine failed while it was dropped");
+        }
+    }
+
+    fn run_handshakes(&mut self, now: Instant) {
+        for _ in 0..limits::HANDSHAKE_DATAGRAMS_PER_TURN {
+            let Some((id, datagram)) = self.handshakes.pop_front() else { return };
+            self.receive(id, &datagram, now);
+        }
+    }
+
+    fn run_timers(&mut self, now: Instant) {
+        while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, id));
+            let Some(transport) = self.transports.get_mut(&id) else { continue };
+            transport.timer = None;
+            match transport.deadline {
+                Some(deadline) if deadline > now => self.set_deadline(id, deadline),
+                _ => self.run_engine(id, now),
+            }
+        }
+    }
+
+    fn run_engine(&mut self, id: TransportId, now: Instant) {
+        let Some(transport) = self.transports.get_mut(&id) else { return };
+        match transport.engine.call(|engine| engine.handle_timeout(now)) {
+            Ok(()) => self.drive(id, now),
+            Err(error) => self.lose(id, error),
+        }
+    }
+
+    /// Entries of the timer table are only ever moved forward; one that fires early is set again.
+    fn set_deadline(&mut self, id: TransportId, at: Instant) {
+        let Some(transport) = self.transports.get_mut(&id) else { return };
+        transport.deadline = Some(at);
+        if transport.timer.is_none_or(|timer| at < timer) {
+            if let Some(timer) = transport.timer.replace(at) {
+                self.timers.remove(&(timer, id));
+            }
+            self.timers.insert((at, id));
+        }
+    }
+
+    fn mark_dirty(&mut self, id: TransportId) {
+        if let Some(transport) = self.transports.get_mut(&id)
+            && !std::mem::replace(&mut transport.dirty, true)
+        {
+            self.dirty.push(id);
+        }
+    }
+
+    /// Running one engine may touch others: a key-frame request, a message.
+    fn run_dirty(&mut self, now: Instant) {
+        loop {
+            for (id, error) in std::mem::take(&mut self.failed) {
+                if self.transports.contains_key(&id) {
+                    self.lose(id, error);
+                }
+            }
+            let Some(id) = self.dirty.pop() else { return };
+            if let Some(transport) = self.transports.get_mut(&id) {
+                transport.dirty = false;
+                self.run_engine(id, now);
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.tick_transports(now);
+        self.tick_tracks(now);
+    }
+
+    fn tick_transports(&mut self, now: Instant) {
+        let mut interrupted = Vec::new();
+        let mut late = Vec::new();
+        for (id, transport) in &mut self.transports {
+            for address in transport.ice.expire(now) {
+                if self.by_address.get(&address) == Some(id) {
+                    self.by_address.remove(&address);
+                }
+            }
+            match transport.phase {
+                Phase::Connected => {
+                    let silence = transport.ice.last_check().map(|at| now.saturating_duration_since(at));
+                    if silence.is_some_and(|silence| silence > limits::INTERRUPTED_AFTER) {
+                        transport.phase = Phase::Interrupted;
+                        interrupted.push(*id);
+                    }
+                }
+                Phase::Handshaking { since } if now.saturating_duration_since(since) > limits::HANDSHAKE_TIME_MAX => late.push(*id),
+                _ => {}
+            }
+        }
+        for transport in interrupted {
+            (self.on_event)(Event::Interrupted { transport });
+        }
+        for id in late {
+            self.lose(id, EngineError::Dtls("the handshake took too long".into()));
+        }
+    }
+
+    fn us_since_epoch(&self, at: Instant) -> i64 {
+        at.saturating_duration_since(self.epoch).as_micros() as i64
+    }
+}

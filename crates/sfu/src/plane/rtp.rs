@@ -1,0 +1,186 @@
+//! The way of a packet, and of the requests that come back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use negotiation::{CodecFormat, MediaKind};
+
+use super::Plane;
+use crate::TransportId;
+use crate::codec::{self, Target, Vp8Header};
+use crate::engine::{Engine, Engines, Packet, SendHandle, SendPacket, SenderReport};
+use crate::forwarder::Arrived;
+use crate::track::TrackKey;
+
+impl<E: Engines> Plane<E> {
+    /// A packet of a publisher goes to all who receive its track.
+    pub(super) fn forward(&mut self, source: TransportId, packet: &Packet) {
+        self.stats.packets_in += 1;
+        let arrival_us = self.us_since_epoch(packet.arrival);
+        let Some(publisher) = self.transports.get(&source) else { return };
+        let Some((key, layer)) = publisher.receives.get(&packet.stream).copied() else { return };
+        let Some(track) = self.tracks.get_mut(&key) else { return };
+        let Some(codec) = track.codec(packet.payload_type) else {
+            self.stats.dropped_no_codec += 1;
+            return;
+        };
+        let (format, clock_rate) = (codec.format.clone(), codec.clock_rate);
+        let starts_keyframe = codec::starts_keyframe(&format, &packet.payload);
+        track.heard(layer, packet.arrival);
+        let stream = &mut track.layers[layer];
+        if starts_keyframe {
+            stream.keyframes.arrived();
+        }
+        let captured_us = stream.clock.captured_us(packet.timestamp, clock_rate, arrival_us, &publisher.clock);
+        let arrived = Arrived {
+            layer,
+            target: track.target,
+            layers: track.layers.len(),
+            sequence: packet.sequence,
+            timestamp: packet.timestamp,
+            clock_rate,
+            captured_us,
+            starts_keyframe,
+            vp8: if format == CodecFormat::Vp8 { Vp8Header::parse(&packet.payload) } else { None },
+        };
+        let captured = self.epoch + Duration::from_micros(captured_us.max(0) as u64);
+        self.fan_out(key, packet, &arrived, captured);
+    }
+
+    fn fan_out(&mut self, key: TrackKey, packet: &Packet, arrived: &Arrived, captured: Instant) {
+        let Some(track) = self.tracks.get(&key) else { return };
+        // RED is opened once, for all who need it opened.
+        let mut opened: Option<Option<Arc<[u8]>>> = None;
+        for (id, stream) in &track.subscribers {
+            let Some(transport) = self.transports.get_mut(id).filter(|transport| transport.is_up()) else { continue };
+            let Some(slot) = transport.sends.get_mut(stream) else { continue };
+            let (payload_type, payload) = match slot.map.target(packet.payload_type) {
+                Target::Same(payload_type) => (payload_type, Some(packet.payload.clone())),
+                Target::Unwrapped(payload_type) => {
+                    let inner = || match track.codec(packet.payload_type).map(|codec| &codec.format) {
+                        Some(CodecFormat::Red { of }) => codec::red_primary(&packet.payload, *of).map(Arc::from),
+                        _ => None,
+                    };
+                    (payload_type, opened.get_or_insert_with(inner).clone())
+                }
+                Target::Missing => (0, None),
+            };
+            let Some(payload) = payload else {
+                slot.forwarder.skip(arrived);
+                self.stats.dropped_no_codec += 1;
+                continue;
+            };
+            let Some(rewritten) = slot.forwarder.forward(arrived) else {
+                self.stats.dropped_not_forwarded += 1;
+                continue;
+            };
+            let outgoing = SendPacket {
+                payload_type,
+                sequence: rewritten.sequence,
+                timestamp: rewritten.timestamp,
+                marker: packet.marker,
+                extensions: packet.extensions,
+                captured,
+                repairable: track.kind == MediaKind::Video,
+                vp8: rewritten.vp8,
+                payload,
+            };
+            match transport.engine.call(|engine| Ok(engine.send(*stream, outgoing))) {
+                Ok(sent) => self.stats.packets_forwarded += u64::from(sent),
+                Err(error) => self.failed.push((*id, error)),
+            }
+            if !std::mem::replace(&mut transport.dirty, true) {
+                self.dirty.push(*id);
+            }
+        }
+    }
+
+    pub(super) fn handle_sender_report(&mut self, source: TransportId, report: &SenderReport) {
+        let arrival_us = self.us_since_epoch(report.arrival);
+        let Some(publisher) = self.transports.get_mut(&source) else { return };
+        publisher.clock.report(report.sender_clock_us, arrival_us);
+        let Some((key, layer)) = publisher.receives.get(&report.stream).copied() else { return };
+        if let Some(track) = self.tracks.get_mut(&key) {
+            track.layers[layer].clock.report(report.timestamp, report.sender_clock_us);
+        }
+    }
+
+    /// A subscriber's decoder needs a key frame of what it is sent.
+    pub(super) fn handle_keyframe_wanted(&mut self, subscriber: TransportId, stream: SendHandle, now: Instant) {
+        let Some(slot) = self.transports.get(&subscriber).and_then(|transport| transport.sends.get(&stream)) else { return };
+        let Some((_, key)) = slot.source else { return };
+        let current = slot.forwarder.layer();
+        if let Some(track) = self.tracks.get_mut(&key) {
+            let layer = current.unwrap_or(track.target);
+            if let Some(layer) = track.layers.get_mut(layer) {
+                layer.keyframes.demand();
+            }
+        }
+        self.ask_for_keyframes(key, now);
+    }
+
+    /// A subscriber is ready to receive: the first pictures are asked for at once.
+    pub(super) fn demand_keyframes_for(&mut self, subscriber: TransportId, now: Instant) {
+        let Some(transport) = self.transports.get(&subscriber) else { return };
+        let keys: Vec<TrackKey> = transport.sends.values().filter_map(|slot| slot.source).map(|(_, key)| key).collect();
+        for key in keys {
+            self.demand_keyframe(key, now);
+        }
+    }
+
+    pub(super) fn demand_keyframe(&mut self, key: TrackKey, now: Instant) {
+        let Some(track) = self.tracks.get_mut(&key).filter(|track| track.kind == MediaKind::Video) else { return };
+        if let Some(layer) = track.layers.get_mut(track.target) {
+            layer.keyframes.demand();
+        }
+        self.ask_for_keyframes(key, now);
+    }
+
+    /// Sends the requests of a track that are due.
+    fn ask_for_keyframes(&mut self, key: TrackKey, now: Instant) {
+        let Some(track) = self.tracks.get_mut(&key) else { return };
+        let owner = track.owner;
+        let Some(publisher) = self.transports.get_mut(&owner).filter(|publisher| publisher.is_up()) else { return };
+        let mut asked = false;
+        for layer in &mut track.layers {
+            if !layer.keyframes.take_due(now) {
+                continue;
+            }
+            asked = true;
+            self.stats.keyframe_requests += 1;
+            let stream = layer.stream;
+            let result = publisher.engine.call(|engine| {
+                engine.request_keyframe(stream);
+                Ok(())
+            });
+            if let Err(error) = result {
+                self.failed.push((owner, error));
+            }
+        }
+        if asked {
+            self.mark_dirty(owner);
+        }
+    }
+
+    pub(super) fn tick_tracks(&mut self, now: Instant) {
+        let mut due = Vec::new();
+        for (key, track) in &mut self.tracks {
+            if track.kind != MediaKind::Video || track.subscribers.is_empty() {
+                continue;
+            }
+            track.choose_target(now);
+            let target = track.target;
+            for (id, stream) in &track.subscribers {
+                let Some(transport) = self.transports.get(id).filter(|transport| transport.is_up()) else { continue };
+                let awaited = transport.sends.get(stream).and_then(|slot| slot.forwarder.awaits_keyframe(target));
+                if let Some(layer) = awaited.and_then(|layer| track.layers.get_mut(layer)) {
+                    layer.keyframes.remind();
+                }
+            }
+            due.push(*key);
+        }
+        for key in due {
+            self.ask_for_keyframes(key, now);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Counters of the media plane, kept by the worker and read by anyone.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Totals since the start.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        /// Where the worker publishes its totals, once a turn and not once a packet.
+        #[derive(Debug, Default)]
+        pub(crate) struct SharedStats {
+            $($name: AtomicU64,)*
+        }
+
+        impl SharedStats {
+            pub(crate) fn publish(&self, stats: &Stats) {
+                $(self.$name.store(stats.$name, Ordering::Relaxed);)*
+            }
+
+            pub(crate) fn read(&self) -> Stats {
+                Stats { $($name: self.$name.load(Ordering::Relaxed),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Datagrams received.
+    datagrams_in,
+    /// Their bytes.
+    bytes_in,
+    /// Datagrams handed to the kernel.
+    datagrams_out,
+    /// Their bytes.
+    bytes_out,
+    /// RTP packets received, after decryption.
+    packets_in,
+    /// RTP packets given to subscribers; one counts for each subscriber.
+    packets_forwarded,
+    /// Datagrams from an address that passed no check, other than checks.
+    dropped_unknown_address,
+    /// Checks with no valid credentials, and malformed ones.
+    dropped_check,
+    /// Datagrams larger than the bound.
+    dropped_too_large,
+    /// DTLS datagrams over the bound of those waiting.
+    dropped_handshake,
+    /// Packets that a subscriber has no payload type for.
+    dropped_no_codec,
+    /// Packets of layers that a subscriber was not sent, and those that came too late.
+    dropped_not_forwarded,
+    /// Datagrams that the kernel refused to send.
+    dropped_send,
+    /// Data-channel messages over a bound.
+    dropped_messages,
+    /// Data-channel messages given to subscribers.
+    messages_forwarded,
+    /// Key frames asked of publishers.
+    keyframe_requests,
+    /// Transports lost to a failing engine.
+    engine_failures,
+    /// Transports alive.
+    transports,
+}

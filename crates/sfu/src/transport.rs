@@ -1,0 +1,99 @@
+//! One client's transport as the plane holds it, and its engine behind a wall that stops panics.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use negotiation::NegotiatedSession;
+
+use crate::channels::Channels;
+use crate::clock::PublisherClock;
+use crate::codec::PayloadMap;
+use crate::engine::{Engine, EngineError, RecvHandle, SendBinding, SendHandle};
+use crate::forwarder::Forwarder;
+use crate::ice::IceLite;
+use crate::track::TrackKey;
+use crate::{Route, TransportId};
+
+/// An engine whose panics end its transport and nothing else.
+pub(crate) struct Guarded<E>(E);
+
+impl<E: Engine> Guarded<E> {
+    pub(crate) fn new(engine: E) -> Self {
+        Self(engine)
+    }
+
+    /// Calls the engine. After a failure it must not be called again: its state may be torn.
+    pub(crate) fn call<R>(&mut self, call: impl FnOnce(&mut E) -> Result<R, EngineError>) -> Result<R, EngineError> {
+        guard(|| call(&mut self.0))
+    }
+}
+
+/// Turns a panic into an error.
+pub(crate) fn guard<R>(call: impl FnOnce() -> Result<R, EngineError>) -> Result<R, EngineError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+        Err(EngineError::Failed(format!("panic: {}", message.unwrap_or("without a message"))))
+    })
+}
+
+/// How far a transport is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// No valid check yet.
+    Waiting,
+    /// Checks arrive, DTLS is not up.
+    Handshaking { since: Instant },
+    Connected,
+    /// It was connected; checks stopped.
+    Interrupted,
+}
+
+/// A transport.
+pub(crate) struct Transport<E> {
+    pub(crate) engine: Guarded<E>,
+    pub(crate) ice: IceLite,
+    pub(crate) session: Arc<NegotiatedSession>,
+    pub(crate) phase: Phase,
+    pub(crate) made: Instant,
+    /// Publisher side.
+    pub(crate) receives: HashMap<RecvHandle, (TrackKey, usize)>,
+    pub(crate) tracks: HashMap<Arc<str>, TrackKey>,
+    pub(crate) clock: PublisherClock,
+    /// Subscriber side.
+    pub(crate) sends: HashMap<SendHandle, SendSlot>,
+    pub(crate) send_ids: HashMap<Arc<str>, SendHandle>,
+    pub(crate) routes: HashMap<TransportId, Vec<Route>>,
+    pub(crate) channels: Channels,
+    /// When the engine wants to be called, and the entry in the plane's timer table, never later.
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) timer: Option<Instant>,
+    /// Something was sent through it in this turn.
+    pub(crate) dirty: bool,
+}
+
+/// A stream towards a subscriber.
+pub(crate) struct SendSlot {
+    pub(crate) binding: SendBinding,
+    pub(crate) forwarder: Forwarder,
+    pub(crate) source: Option<(TransportId, TrackKey)>,
+    pub(crate) map: PayloadMap,
+}
+
+impl<E> Transport<E> {
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.phase, Phase::Connected | Phase::Interrupted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error() {
+        let result: Result<(), _> = guard(|| panic!("as {}", "documented"));
+        assert!(matches!(result, Err(EngineError::Failed(message)) if message == "panic: as documented"));
+    }
+}

@@ -1,0 +1,157 @@
+//! The loop of the media thread: wait, take a batch, run the plane, send a batch.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::os::fd::AsFd;
+
+use crate::Command;
+use crate::engine::Engines;
+use crate::limits;
+use crate::plane::Plane;
+use crate::stats::SharedStats;
+use crate::udp::Socket;
+
+/// Batches taken before timers get their turn, under a flood.
+const BATCHES_PER_TURN: usize = 4;
+
+/// Longest sleep, ms: nothing depends on it.
+const SLEEP_MS_MAX: u128 = 1000;
+
+/// Wakes the worker for commands. The flag saves the system call while it is awake anyway.
+#[derive(Debug)]
+pub(crate) struct Wake {
+    event: EventFd,
+    pending: AtomicBool,
+}
+
+impl Wake {
+    pub(crate) fn new() -> io::Result<Self> {
+        let event = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
+        Ok(Self { event, pending: AtomicBool::new(false) })
+    }
+
+    /// Ends the worker's sleep, now or the next one.
+    pub(crate) fn wake(&self) {
+        if !self.pending.swap(true, Ordering::AcqRel) {
+            // It fails only when the counter is full, and then the worker is woken already.
+            if let Err(errno) = self.event.write(1) {
+                tracing::trace!(%errno, "the worker is awake already");
+            }
+        }
+    }
+
+    fn clear(&self) {
+        if let Err(errno) = self.event.read() {
+            tracing::trace!(%errno, "nothing had woken the worker");
+        }
+        // Acquires what senders that saw the flag set have put in.
+        self.pending.swap(false, Ordering::AcqRel);
+    }
+}
+
+/// Everything the media thread owns.
+pub(crate) struct Worker<E: Engines> {
+    pub(crate) socket: Socket,
+    pub(crate) plane: Plane<E>,
+    pub(crate) commands: Receiver<Command>,
+    pub(crate) wake: Arc<Wake>,
+    pub(crate) stats: Arc<SharedStats>,
+}
+
+impl<E: Engines> Worker<E> {
+    /// Runs until the handle is dropped.
+    pub(crate) fn run(mut self) {
+        loop {
+            let woken = self.sleep();
+            let now = Instant::now();
+            if woken {
+                self.wake.clear();
+            }
+            let more = self.take_commands(now);
+            self.take_datagrams();
+            self.plane.finish_turn(Instant::now());
+            self.send();
+            self.stats.publish(&self.plane.stats);
+            if !more {
+                self.plane.close_all(Instant::now());
+                self.send();
+                return;
+            }
+        }
+    }
+
+    /// Waits for a datagram, a command or a deadline; whether a command woke it.
+    fn sleep(&mut self) -> bool {
+        let timeout = match self.plane.has_backlog() {
+            true => PollTimeout::ZERO,
+            false => poll_timeout(self.plane.next_deadline(), Instant::now()),
+        };
+        let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN), PollFd::new(self.wake.event.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => tracing::error!(%errno, "waiting for datagrams failed"),
+        }
+        fds[1].any().unwrap_or(false)
+    }
+
+    /// False when the handle is gone.
+    fn take_commands(&mut self, now: Instant) -> bool {
+        loop {
+            match self.commands.try_recv() {
+                Ok(command) => self.plane.handle_command(command, now),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn take_datagrams(&mut self) {
+        for _ in 0..BATCHES_PER_TURN {
+            let count = match self.socket.receive() {
+                Ok(count) => count,
+                Err(error) => {
+                    // A datagram of ours came back as unreachable: reported here, about another.
+                    tracing::trace!(%error, "receiving failed");
+                    0
+                }
+            };
+            let now = Instant::now();
+            for index in 0..count {
+                let (path, datagram) = self.socket.datagram(index);
+                self.plane.handle_datagram(path, datagram, now);
+                if self.plane.outgoing.len() >= limits::SEND_QUEUE_MAX {
+                    let flushed = self.socket.flush(&mut self.plane.outgoing);
+                    count_flushed(&mut self.plane, flushed);
+                }
+            }
+            if count < limits::RECEIVE_BATCH_MAX {
+                return;
+            }
+        }
+    }
+
+    fn send(&mut self) {
+        let flushed = self.socket.flush(&mut self.plane.outgoing);
+        count_flushed(&mut self.plane, flushed);
+    }
+}
+
+fn count_flushed<E: Engines>(plane: &mut Plane<E>, flushed: crate::udp::Flushed) {
+    plane.stats.datagrams_out += flushed.datagrams;
+    plane.stats.bytes_out += flushed.bytes;
+    plane.stats.dropped_send += flushed.refused;
+}
+
+/// Rounded up: a millisecond late is better than a turn that finds nothing due.
+fn poll_timeout(deadline: Instant, now: Instant) -> PollTimeout {
+    let wait = deadline.saturating_duration_since(now);
+    let ms = wait.as_nanos().div_ceil(1_000_000).min(SLEEP_MS_MAX);
+    PollTimeout::from(ms as u16)
+}

@@ -17,9 +17,26 @@ person bob 0x28a048 480x360 660
 person carol 0x2848d0 320x240 880
 
 # Moving detail for the journeys that lose packets, where one colour would fit in a packet a frame.
-[ -s media/busy.mjpeg ] || ffmpeg -nostdin -loglevel error -y -f lavfi -i "testsrc2=s=640x480:r=20:d=6" -q:v 4 media/busy.mjpeg
-# Two soft scenes for the picture of the page.
-[ -s media/dawn.mjpeg ] || ffmpeg -nostdin -loglevel error -y -f lavfi \
-  -i "gradients=s=1280x720:r=10:d=4:c0=0xf2c38f:c1=0x7a9bb5:c2=0xd97b66:n=3:speed=0.02:seed=7" -q:v 3 media/dawn.mjpeg
-[ -s media/grove.mjpeg ] || ffmpeg -nostdin -loglevel error -y -f lavfi \
-  -i "gradients=s=1280x720:r=10:d=4:c0=0x9cc5a1:c1=0x216869:c2=0xdce1b0:n=3:speed=0.02:seed=3" -q:v 3 media/grove.mjpeg
+[ -s media/busy.mjpeg ] || ffmpeg -nostdin -loglevel error -y -f lavfi -i "testsrc2=s=640x480:r=20:d=6" -pix_fmt yuvj420p -q:v 4 media/busy.mjpeg
+
+# A drawn person before a wall, for pictures of the page. Colours are "red green blue"; each shape is a
+# mask with soft edges over what is behind it.
+portrait() { # name wall light shirt skin hair
+  [ -s "media/$1.mjpeg" ] && return
+  local wall=($2) light=($3) shirt=($4) skin=($5) hair=($6) planes=()
+  local shoulders='clip((1-hypot((X-640)/360,(Y-800)/330))*120,0,1)'
+  local neck='clip((1-hypot((X-640)/62,(Y-470)/92))*30,0,1)'
+  local head='clip((1-hypot((X-640)/112,(Y-330)/140))*60,0,1)'
+  local behind='clip((1-hypot((X-640)/142,(Y-312)/164))*60,0,1)'
+  local fringe="min($behind,clip((1-hypot((X-700)/250,(Y-180)/112))*60,0,1))"
+  for i in 0 1 2; do
+    local back="(${wall[i]}+(${light[i]}-${wall[i]})*clip(1-hypot((X-930)/900,(Y-120)/620),0,1))"
+    local with_hair="st(0,$back);st(0,ld(0)+(${hair[i]}-ld(0))*$behind)"
+    planes+=("$with_hair;st(0,ld(0)+(${shirt[i]}-ld(0))*$shoulders);st(0,ld(0)+(${skin[i]}*0.9-ld(0))*$neck);st(0,ld(0)+(${skin[i]}-ld(0))*$head);ld(0)+(${hair[i]}-ld(0))*$fringe")
+  done
+  ffmpeg -nostdin -loglevel error -y -f lavfi -i "color=s=1280x720:r=10:d=0.1" -frames:v 1 \
+    -vf "format=gbrp,geq=r='${planes[0]}':g='${planes[1]}':b='${planes[2]}'" "media/$1.png"
+  ffmpeg -nostdin -loglevel error -y -loop 1 -framerate 10 -t 2 -i "media/$1.png" -pix_fmt yuvj420p -q:v 3 "media/$1.mjpeg"
+}
+portrait dawn "196 120 92" "250 214 170" "52 74 96" "226 172 140" "62 40 34"
+portrait grove "46 92 84" "196 214 168" "214 150 92" "150 104 78" "34 28 32"

@@ -109,14 +109,14 @@ test("the pictures of the page are taken", async () => {
   await picture(ada, "call-desktop-dark.png");
   await ada.page.emulateMedia({ colorScheme: "light" });
   await linus.page.getByRole("button", { name: "Leave" }).click();
-  await linus.page.getByText("You left the room").waitFor();
+  await linus.page.getByRole("heading", { name: "You left the room" }).waitFor();
   await until("Linus among the disconnected", async () => /"identity": "Linus"/.test(await answer(linus)));
   assert.deepEqual(await linus.faults(), []);
 });
 
 test("one who leaves is gone from the other's tiles and list, and may join again", async () => {
   await grace.page.getByRole("button", { name: "Leave" }).tap();
-  await grace.page.getByText("You left the room").waitFor();
+  await grace.page.getByRole("heading", { name: "You left the room" }).waitFor();
   await tile(ada, "Grace").waitFor({ state: "detached" });
   await until("the answer without Grace", async () => !/Grace/.test(await answer(ada)));
   await ada.page.getByRole("tab", { name: "disconnected" }).click();
@@ -129,7 +129,7 @@ test("one who leaves is gone from the other's tiles and list, and may join again
 
 test("a removal and the end of a room are said in words", async () => {
   await journey.server.rest("POST", "/v1/Rooms/daily/Participants/Grace", { Status: "disconnected" });
-  await grace.page.getByText("You were removed from the room").waitFor();
+  await grace.page.getByRole("heading", { name: "You were removed from the room" }).waitFor();
   await journey.server.rest("POST", "/v1/Rooms/daily", { Status: "completed" });
   await ada.page.getByRole("heading", { name: "The room has ended" }).waitFor();
   await picture(ada, "ended-desktop.png");

@@ -4,7 +4,10 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 if [ "${1:-}" != --inside ]; then
-  npm ci --ignore-scripts --no-fund --no-audit --loglevel=error
+  if ! cmp -s package-lock.json node_modules/.installed-lock.json; then
+    npm ci --ignore-scripts --no-fund --no-audit --loglevel=error
+    cp package-lock.json node_modules/.installed-lock.json
+  fi
   if ! cmp -s requirements.txt .venv/installed.txt; then
     rm -rf .venv
     python3 -m venv .venv

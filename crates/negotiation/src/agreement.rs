@@ -248,7 +248,6 @@ fn rejected(media: &MediaDescription) -> Content {
 
 /// ICE credentials and fingerprint: those of the first section that is not rejected, since all
 /// share its transport (RFC 8843 section 7.1).
-#[allow(clippy::type_complexity)]
 fn transport(
     description: &SessionDescription,
 ) -> Result<(Option<IceCredentials>, Option<Fingerprint>), DescriptionError> {

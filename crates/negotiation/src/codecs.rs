@@ -79,12 +79,12 @@ impl MediaFormats {
             let Some(of) = of.and_then(|of| of.parse().ok()) else {
                 continue;
             };
-            let wanting = payloads.iter_mut().map(|payload| &mut payload.codec);
-            let wanting = wanting.filter(|codec| codec.payload_type == of && codec.rtx.is_none());
-            for codec in wanting.take(1) {
-                if numbers.means(rtpmap.payload_type, Meaning::Retransmission { of }) {
-                    codec.rtx = Some(rtpmap.payload_type);
-                }
+            let mut codecs = payloads.iter_mut().map(|payload| &mut payload.codec);
+            let Some(codec) = codecs.find(|codec| codec.payload_type == of && codec.rtx.is_none()) else {
+                continue;
+            };
+            if numbers.means(rtpmap.payload_type, Meaning::Retransmission { of }) {
+                codec.rtx = Some(rtpmap.payload_type);
             }
         }
         Self {

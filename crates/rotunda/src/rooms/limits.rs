@@ -25,3 +25,7 @@ pub(super) const COMMAND_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a shutdown waits for rooms to write down who is where.
 pub(super) const SHUTDOWN_WAIT: Duration = Duration::from_secs(4);
+
+/// Batches of changes that a room may have waiting for a slow store. Past it the room hears no
+/// more commands until the store has caught up: sockets wait, the API is told that it is busy.
+pub(super) const UNWRITTEN_BATCHES: usize = 256;

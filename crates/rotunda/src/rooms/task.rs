@@ -24,7 +24,7 @@ use super::media::Facts;
 use super::seat::{Peer, Seat};
 use super::socket::{Outgoing, Socket};
 use super::streams::Streams;
-use super::{Shared, random, wire};
+use super::{Shared, limits, random, wire};
 
 /// What a room's task is asked.
 pub(super) enum Command {
@@ -118,6 +118,7 @@ impl RoomTask {
                 break;
             }
             let deadline = self.deadline();
+            let is_open = !self.ended && !stopping && self.unwritten.len() < limits::UNWRITTEN_BATCHES;
             tokio::select! {
                 stored = written(&mut self.writing) => {
                     if !self.stored(stored) {
@@ -125,7 +126,7 @@ impl RoomTask {
                     }
                 }
                 Some(event) = self.heard.recv() => self.media_told(event),
-                command = commands.recv(), if !self.ended && !stopping => match command {
+                command = commands.recv(), if is_open => match command {
                     Some(command) => self.obey(command),
                     None => stopping = true,
                 },

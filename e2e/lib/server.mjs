@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import { once } from "node:events";
 import path from "node:path";
 import twilio from "twilio";
+import { until } from "./until.mjs";
 
 const HERE = path.resolve(import.meta.dirname, "..");
 export const ARTIFACTS = path.join(HERE, "artifacts");
@@ -80,6 +81,35 @@ export class Server {
     if (panic) throw new Error(`the server panicked: ${panic[0]}`);
     if (this.child.exitCode !== 0) throw new Error(`the server ended with ${this.child.exitCode ?? this.child.signalCode}`);
   }
+}
+
+/**
+ * Starts `rotunda serve` on free ports with its data in `dataDir`, and reads its greeting: the
+ * address to open as `page`, credentials as it prints them at a first start.
+ */
+export async function startServe(label, dataDir, { args = [], env = {} } = {}) {
+  const child = spawn(binary(), ["serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", "--media-addr", "127.0.0.1:0", ...args], {
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const server = new Server(child, label);
+  let greeting = "";
+  child.stdout.on("data", (chunk) => (greeting += chunk));
+  const page = await until("the address to open", () => {
+    if (child.exitCode !== null) throw new Error(`rotunda serve ended with ${child.exitCode}: ${server.stderr}`);
+    return /^ +Open +(\S+)\n[^]*Credentials/m.exec(greeting)?.[1];
+  });
+  const named = (name) => new RegExp(`^ +${name} +(\\S+)`, "m").exec(greeting)?.[1];
+  const { origin } = new URL(page);
+  return Object.assign(server, {
+    page,
+    http: origin,
+    signaling: named("Signaling"),
+    account_sid: named("Account SID"),
+    auth_token: named("Auth token"),
+    api_key_sid: named("API key SID"),
+    api_key_secret: named("API key secret"),
+  });
 }
 
 /** Starts `rotunda dev` on free loopback ports and reads its line of addresses. */

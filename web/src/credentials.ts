@@ -58,7 +58,7 @@ export function parseCredentials(text: string): Credentials | null {
   const keySid = /SK[0-9a-fA-F]{32}/.exec(text)?.[0];
   if (!accountSid || !keySid) return null;
   const secret =
-    /SK[0-9a-fA-F]{32}(?::|%3A)([^\s&"'#]+)/i.exec(text)?.[1] ?? /SECRET["']?\s*[=:]\s*["']?([^\s"',]+)/i.exec(text)?.[1];
+    /SK[0-9a-fA-F]{32}(?::|%3A)([^\s&"'#]+)/i.exec(text)?.[1] ?? /SECRET["']?\s*[=:\s]\s*["']?([^\s"',]+)/i.exec(text)?.[1];
   return secret ? { accountSid, keySid, keySecret: unescapePercent(secret) } : null;
 }
 

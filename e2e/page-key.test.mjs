@@ -15,7 +15,7 @@ let browser;
 
 before(async () => {
   dataDir = await mkdtemp(path.join(tmpdir(), "rotunda-e2e-"));
-  server = await startServe("page-key", dataDir, { args: ADDRESS ? ["--http-addr", "0.0.0.0:0"] : [] });
+  server = await startServe("page-key", dataDir, { httpAddr: ADDRESS ? "0.0.0.0:0" : "127.0.0.1:0" });
   browser = await launchChromium("page-key");
 });
 after(async () => {

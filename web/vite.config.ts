@@ -24,6 +24,8 @@ export default defineConfig({
     // Inlined data: URLs would need a wider content security policy.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // The licences of what is in the bundle go with it.
+    license: { fileName: "licenses.txt" },
     chunkSizeWarningLimit: 900,
   },
   server: {

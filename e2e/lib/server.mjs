@@ -87,8 +87,8 @@ export class Server {
  * Starts `rotunda serve` on free ports with its data in `dataDir`, and reads its greeting: the
  * address to open as `page`, credentials as it prints them at a first start.
  */
-export async function startServe(label, dataDir, { args = [], env = {} } = {}) {
-  const child = spawn(binary(), ["serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", "--media-addr", "127.0.0.1:0", ...args], {
+export async function startServe(label, dataDir, { httpAddr = "127.0.0.1:0", args = [], env = {} } = {}) {
+  const child = spawn(binary(), ["serve", "--data-dir", dataDir, "--http-addr", httpAddr, "--media-addr", "127.0.0.1:0", ...args], {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });

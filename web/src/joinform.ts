@@ -89,7 +89,7 @@ export class JoinForm {
       { class: "centre" },
       h("div", { class: "brand outside" }, mark(), h("span", {}, "Rotunda")),
       h("div", { class: "card join" }, preview, form),
-      h("footer", { class: "foot" }, foot),
+      h("footer", { class: "foot" }, foot, h("a", { class: "link", href: "./licenses.txt" }, "Licences")),
     );
   }
 

@@ -26,8 +26,8 @@ use crate::app::App;
 use crate::assets;
 use crate::config::{Certificate, Data, Settings};
 use crate::limits;
-use crate::signaling;
 use crate::rooms::{Media, Rooms, RoomsConfig};
+use crate::signaling;
 use crate::tls;
 use crate::webhooks;
 
@@ -71,7 +71,10 @@ impl Server {
         let credentials = Arc::new(credentials);
         let page_key = store.secret("page_token", owner::random()?).await?;
 
-        let media = Media::start(SfuConfig { bind: settings.media_addr }).map_err(|source| StartError::Media {
+        let media = Media::start(SfuConfig {
+            bind: settings.media_addr,
+        })
+        .map_err(|source| StartError::Media {
             addr: settings.media_addr,
             source,
         })?;

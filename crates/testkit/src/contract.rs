@@ -57,7 +57,11 @@ pub const PARTICIPANT: &[Field] = &[
     field("sid", Kind::Sid("PA"), Filled::Always),
     field("room_sid", Kind::Sid("RM"), Filled::Always),
     field("account_sid", Kind::Sid("AC"), Filled::Always),
-    field("status", Kind::Word(&["connected", "disconnected", "reconnecting"]), Filled::Always),
+    field(
+        "status",
+        Kind::Word(&["connected", "disconnected", "reconnecting"]),
+        Filled::Always,
+    ),
     field("identity", Kind::Text, Filled::Always),
     field("date_created", Kind::Time, Filled::Always),
     field("date_updated", Kind::Time, Filled::Always),
@@ -80,7 +84,11 @@ pub const PARTICIPANT: &[Field] = &[
 /// A room (rest.md section 8.1).
 pub const ROOM: &[Field] = &[
     field("sid", Kind::Sid("RM"), Filled::Always),
-    field("status", Kind::Word(&["in-progress", "completed", "failed"]), Filled::Always),
+    field(
+        "status",
+        Kind::Word(&["in-progress", "completed", "failed"]),
+        Filled::Always,
+    ),
     field("date_created", Kind::Time, Filled::Always),
     field("date_updated", Kind::Time, Filled::Always),
     field("account_sid", Kind::Sid("AC"), Filled::Always),
@@ -90,7 +98,11 @@ pub const ROOM: &[Field] = &[
     field("status_callback_method", Kind::Word(&["GET", "POST"]), Filled::Always),
     field("end_time", Kind::Time, Filled::Once("completed")),
     field("duration", Kind::Number, Filled::Once("completed")),
-    field("type", Kind::Word(&["group", "go", "peer-to-peer", "group-small"]), Filled::Always),
+    field(
+        "type",
+        Kind::Word(&["group", "go", "peer-to-peer", "group-small"]),
+        Filled::Always,
+    ),
     field("max_participants", Kind::Number, Filled::Always),
     field("max_participant_duration", Kind::Number, Filled::Always),
     field("max_concurrent_published_tracks", Kind::Number, Filled::Always),
@@ -136,14 +148,20 @@ pub const ERROR: &[Field] = &[
 /// Holds the body of an answer against the tables: an error, a page, a room or a participant.
 /// What is wrong, one sentence each; nothing if all is well.
 pub fn check(status: u16, body: &Value) -> Vec<String> {
-    let Some(object) = body.as_object() else { return vec![format!("the body is no object: {body}")] };
+    let Some(object) = body.as_object() else {
+        return vec![format!("the body is no object: {body}")];
+    };
     if status >= 400 {
         return error_faults(status, object);
     }
     if object.contains_key("meta") {
         return page_faults(object);
     }
-    let fields = if object.contains_key("room_sid") { PARTICIPANT } else { ROOM };
+    let fields = if object.contains_key("room_sid") {
+        PARTICIPANT
+    } else {
+        ROOM
+    };
     faults(fields, object)
 }
 
@@ -165,7 +183,9 @@ fn error_faults(status: u16, object: &Map<String, Value>) -> Vec<String> {
 }
 
 fn page_faults(object: &Map<String, Value>) -> Vec<String> {
-    let Some(meta) = object["meta"].as_object() else { return vec!["meta is no object".to_owned()] };
+    let Some(meta) = object["meta"].as_object() else {
+        return vec!["meta is no object".to_owned()];
+    };
     let mut found = faults(META, meta);
     let key = meta.get("key").and_then(Value::as_str).unwrap_or_default();
     let fields = if key == "rooms" { ROOM } else { PARTICIPANT };
@@ -191,7 +211,10 @@ fn page_faults(object: &Map<String, Value>) -> Vec<String> {
 /// What is wrong with an object whose members should be these.
 pub fn faults(fields: &[Field], object: &Map<String, Value>) -> Vec<String> {
     let known = |name: &str| fields.iter().any(|field| field.name == name);
-    let unknown = object.keys().filter(|name| !known(name)).map(|name| format!("{name} is not in the contract"));
+    let unknown = object
+        .keys()
+        .filter(|name| !known(name))
+        .map(|name| format!("{name} is not in the contract"));
     let mut found: Vec<String> = unknown.collect();
     for field in fields {
         let Some(value) = object.get(field.name) else {
@@ -219,7 +242,9 @@ fn fits(kind: Kind, value: &Value, object: &Map<String, Value>) -> bool {
         Kind::Text => text.is_some_and(|text| !text.is_empty()),
         Kind::Word(words) => text.is_some_and(|text| words.contains(&text)),
         Kind::Words(words) => value.as_array().is_some_and(|list| {
-            let known = list.iter().all(|word| word.as_str().is_some_and(|word| words.contains(&word)));
+            let known = list
+                .iter()
+                .all(|word| word.as_str().is_some_and(|word| words.contains(&word)));
             known && list.iter().enumerate().all(|(at, word)| !list[..at].contains(word))
         }),
         Kind::Time => text.is_some_and(is_time),
@@ -243,7 +268,13 @@ pub fn is_sid(prefix: &str, text: &str) -> bool {
 /// Whether a text is `YYYY-MM-DDThh:mm:ssZ`.
 pub fn is_time(text: &str) -> bool {
     const FORM: &[u8] = b"0000-00-00T00:00:00Z";
-    let same = |(given, form): (u8, &u8)| if *form == b'0' { given.is_ascii_digit() } else { given == *form };
+    let same = |(given, form): (u8, &u8)| {
+        if *form == b'0' {
+            given.is_ascii_digit()
+        } else {
+            given == *form
+        }
+    };
     text.len() == FORM.len() && text.bytes().zip(FORM).all(same)
 }
 
@@ -256,9 +287,14 @@ fn is_url(text: &str) -> bool {
 /// its references. What differs, one sentence each. A table may be stricter: never null where the
 /// schema allows null.
 pub fn differences(fields: &[Field], schema: &Value, document: &Value) -> Vec<String> {
-    let Some(properties) = schema["properties"].as_object() else { return vec!["the schema has no properties".into()] };
+    let Some(properties) = schema["properties"].as_object() else {
+        return vec!["the schema has no properties".into()];
+    };
     let known = |name: &str| fields.iter().any(|field| field.name == name);
-    let unknown = properties.keys().filter(|name| !known(name)).map(|name| format!("{name} is not in our table"));
+    let unknown = properties
+        .keys()
+        .filter(|name| !known(name))
+        .map(|name| format!("{name} is not in our table"));
     let mut found: Vec<String> = unknown.collect();
     for field in fields {
         match properties.get(field.name) {
@@ -270,14 +306,23 @@ pub fn differences(fields: &[Field], schema: &Value, document: &Value) -> Vec<St
 }
 
 fn resolved<'a>(schema: &'a Value, document: &'a Value) -> &'a Value {
-    let reference = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
-    reference.and_then(|pointer| document.pointer(pointer)).unwrap_or(schema)
+    let reference = schema["$ref"]
+        .as_str()
+        .and_then(|reference| reference.strip_prefix('#'));
+    reference
+        .and_then(|pointer| document.pointer(pointer))
+        .unwrap_or(schema)
 }
 
 fn difference(field: &Field, schema: &Value, document: &Value) -> Option<String> {
     let is = |name: &str, expected: &str| schema[name] == expected;
     let words = |schema: &Value, words: &[&str]| {
-        let listed: Vec<_> = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let listed: Vec<_> = schema["enum"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         listed.len() == words.len() && words.iter().all(|word| listed.contains(word))
     };
     // The document has no enumeration for `key`: any list has its own.
@@ -360,9 +405,7 @@ mod tests {
 
     #[test]
     fn an_error_tells_its_own_status() {
-        let body = |status: u16| {
-            json!({ "code": 1, "message": "m", "more_info": "https://www.twilio.com/docs/errors/1", "status": status })
-        };
+        let body = |status: u16| json!({ "code": 1, "message": "m", "more_info": "https://www.twilio.com/docs/errors/1", "status": status });
         assert_eq!(check(404, &body(404)), Vec::<String>::new());
         assert_eq!(check(404, &body(400)).len(), 1);
         assert_eq!(check(401, &body(401)), ["a 401 has no detail"]);

@@ -1,3 +1,5 @@
+//! Options as somebody wrote them, and what they mean or what is told about them.
+
 #![allow(clippy::unwrap_used)]
 use super::super::Raw;
 use super::*;

@@ -24,6 +24,7 @@ use store::{CallbackMethod, LiveRoom, NewRoom, ParticipantRow, RoomRow, Store, S
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::webhooks::Waker;
 
@@ -235,6 +236,11 @@ impl Rooms {
             },
             outgoing,
         )
+    }
+
+    /// Held by a socket's task, so that a shutdown waits for it.
+    pub(crate) fn held(&self) -> TaskTrackerToken {
+        self.shared.tasks.token()
     }
 
     /// Whether the server is on its way out.

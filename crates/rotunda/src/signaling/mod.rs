@@ -41,8 +41,9 @@ async fn signaling(upgrade: WebSocketUpgrade, app: App, places: Arc<Semaphore>) 
         .max_message_size(limits::MESSAGE_BYTES)
         .max_frame_size(limits::MESSAGE_BYTES)
         .on_upgrade(move |stream| async move {
+            let held = app.rooms.held();
             socket::serve(stream, app).await;
-            drop(place);
+            drop((place, held));
         })
 }
 

@@ -1,0 +1,269 @@
+//! Callbacks on real sockets, out of a real outbox.
+
+#![allow(clippy::unwrap_used)]
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use room::{AccountSid, Change, ParticipantSid, RoomSid, SessionHash};
+use store::{Account, CallbackMethod, NewRoom, SqliteStore};
+use tokio::sync::mpsc;
+
+use super::*;
+
+const ACCOUNT: AccountSid = AccountSid::from_bytes([7; 16]);
+const AUTH_TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// What a receiver got.
+#[derive(Debug)]
+struct Received {
+    method: String,
+    uri: String,
+    signature: String,
+    body: String,
+}
+
+/// A receiver that answers with the given statuses, then with 204.
+async fn receiver(statuses: Vec<u16>) -> (SocketAddr, mpsc::UnboundedReceiver<Received>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let statuses = Arc::new(Mutex::new(statuses.into_iter()));
+    let router = Router::new().fallback(move |request: Request| {
+        let (sender, statuses) = (sender.clone(), Arc::clone(&statuses));
+        async move {
+            let (parts, body) = request.into_parts();
+            let body: Bytes = axum::body::to_bytes(body, 10_000).await.unwrap();
+            let header = |name| {
+                parts
+                    .headers
+                    .get(name)
+                    .map(|value: &axum::http::HeaderValue| value.to_str().unwrap().to_owned())
+            };
+            if parts.method == "POST" {
+                assert_eq!(
+                    header("content-type").as_deref(),
+                    Some("application/x-www-form-urlencoded")
+                );
+            }
+            sender
+                .send(Received {
+                    method: parts.method.to_string(),
+                    uri: parts.uri.to_string(),
+                    signature: header("x-twilio-signature").unwrap(),
+                    body: String::from_utf8(body.to_vec()).unwrap(),
+                })
+                .unwrap();
+            let status = StatusCode::from_u16(statuses.lock().unwrap().next().unwrap_or(204)).unwrap();
+            let elsewhere = status.is_redirection().then_some([("location", "/elsewhere")]);
+            (status, elsewhere)
+        }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (addr, receiver)
+}
+
+/// A deliverer on a store of its own.
+struct Fixture {
+    store: Arc<dyn Store>,
+    waker: Waker,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Fixture {
+    async fn start() -> Self {
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
+        let account = Account {
+            sid: ACCOUNT,
+            auth_token: AUTH_TOKEN.to_owned(),
+        };
+        store.put_account(account.clone()).await.unwrap();
+        let credentials = Arc::new(Credentials::new(vec![account], Vec::new()));
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let waker = super::start(Arc::clone(&store), credentials, stop.clone(), &tasks);
+        Self {
+            store,
+            waker,
+            stop,
+            tasks,
+        }
+    }
+
+    /// A room whose callbacks go to `url`; its creation is their first.
+    async fn room(&self, number: u8, url: String, method: CallbackMethod) -> RoomSid {
+        let sid = RoomSid::from_bytes([number; 16]);
+        let room = NewRoom {
+            sid,
+            unique_name: Some(format!("room {number}")),
+            ad_hoc: false,
+            status_callback: Some(url),
+            status_callback_method: method,
+            max_participants: 50,
+            max_participant_duration_s: 14_400,
+            empty_room_timeout_min: 5,
+            unused_room_timeout_min: 5,
+            video_codecs: vec!["VP8".to_owned()],
+            media_region: None,
+            at: now(),
+        };
+        self.store.create_room(ACCOUNT, room).await.unwrap();
+        self.waker.wake();
+        sid
+    }
+
+    async fn join(&self, room: RoomSid, number: u8) {
+        let change = Change::ParticipantConnected {
+            participant: ParticipantSid::from_bytes([number; 16]),
+            identity: format!("guest {number}"),
+            session: SessionHash([number; 32]),
+            subscribe_all: true,
+            at: now(),
+        };
+        self.store.write(ACCOUNT, room, 1, vec![change]).await.unwrap();
+        self.waker.wake();
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+fn event(received: &Received) -> String {
+    let text = if received.body.is_empty() {
+        &received.uri
+    } else {
+        &received.body
+    };
+    let value = |name: &str| {
+        text.split(['&', '?'])
+            .find_map(|field| field.strip_prefix(name))
+            .unwrap()
+            .to_owned()
+    };
+    format!("{} {}", value("SequenceNumber="), value("StatusCallbackEvent="))
+}
+
+async fn next(receiver: &mut mpsc::UnboundedReceiver<Received>) -> Received {
+    tokio::time::timeout(Duration::from_secs(20), receiver.recv())
+        .await
+        .expect("a callback arrives")
+        .unwrap()
+}
+
+#[tokio::test]
+async fn callbacks_are_signed_and_keep_their_order() {
+    let (addr, mut received) = receiver(Vec::new()).await;
+    let fixture = Fixture::start().await;
+    let url = format!("http://{addr}/hook?tenant=7");
+    let room = fixture.room(1, url.clone(), CallbackMethod::Post).await;
+    for number in 1..=3 {
+        fixture.join(room, number).await;
+    }
+    for expected in [
+        "0 room-created",
+        "1 participant-connected",
+        "2 participant-connected",
+        "3 participant-connected",
+    ] {
+        let callback = next(&mut received).await;
+        assert_eq!(
+            (
+                event(&callback).as_str(),
+                callback.method.as_str(),
+                callback.uri.as_str()
+            ),
+            (expected, "POST", "/hook?tenant=7")
+        );
+        let fields: Vec<(String, String)> = url::form_urlencoded::parse(callback.body.as_bytes())
+            .into_owned()
+            .collect();
+        let form: Vec<(&str, String)> = fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.clone()))
+            .collect();
+        assert_eq!(callback.signature, sign::signature(AUTH_TOKEN, &url, &form));
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn get_puts_the_fields_into_the_query() {
+    let (addr, mut received) = receiver(Vec::new()).await;
+    let fixture = Fixture::start().await;
+    fixture
+        .room(1, format!("http://{addr}/hook"), CallbackMethod::Get)
+        .await;
+    let callback = next(&mut received).await;
+    assert_eq!((callback.method.as_str(), callback.body.as_str()), ("GET", ""));
+    assert!(
+        callback.uri.starts_with("/hook?RoomStatus=in-progress&RoomType=group&"),
+        "{}",
+        callback.uri
+    );
+    assert_eq!(
+        callback.signature,
+        sign::signature(AUTH_TOKEN, &format!("http://{addr}{}", callback.uri), &[])
+    );
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_failed_attempt_is_repeated_before_later_events() {
+    let (addr, mut received) = receiver(vec![503]).await;
+    let fixture = Fixture::start().await;
+    let room = fixture
+        .room(1, format!("http://{addr}/hook"), CallbackMethod::Post)
+        .await;
+    fixture.join(room, 1).await;
+    let mut events = Vec::new();
+    for _ in 0..3 {
+        events.push(event(&next(&mut received).await));
+    }
+    assert_eq!(events, ["0 room-created", "0 room-created", "1 participant-connected"]);
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn refusals_and_redirects_give_up_and_let_later_events_through() {
+    for status in [410, 302] {
+        let (addr, mut received) = receiver(vec![status]).await;
+        let fixture = Fixture::start().await;
+        let room = fixture
+            .room(1, format!("http://{addr}/hook"), CallbackMethod::Post)
+            .await;
+        fixture.join(room, 1).await;
+        assert_eq!(event(&next(&mut received).await), "0 room-created");
+        let second = next(&mut received).await;
+        assert_eq!(
+            (event(&second).as_str(), second.uri.as_str()),
+            ("1 participant-connected", "/hook"),
+            "{status}"
+        );
+        fixture.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_dead_receiver_holds_up_its_own_room_only() {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dead = unused.local_addr().unwrap();
+    drop(unused);
+    let (addr, mut received) = receiver(Vec::new()).await;
+    let fixture = Fixture::start().await;
+    fixture
+        .room(1, format!("http://{dead}/hook"), CallbackMethod::Post)
+        .await;
+    let room = fixture
+        .room(2, format!("http://{addr}/hook"), CallbackMethod::Post)
+        .await;
+    fixture.join(room, 1).await;
+    assert_eq!(event(&next(&mut received).await), "0 room-created");
+    assert_eq!(event(&next(&mut received).await), "1 participant-connected");
+    fixture.stop().await;
+}

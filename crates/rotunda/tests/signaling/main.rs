@@ -1,0 +1,11 @@
+//! Signaling journeys: scripted clients on real sockets, a real server with a real database, and
+//! the rows afterwards.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod join;
+mod leave;
+mod protocol;
+mod reconnect;
+mod restart;
+mod tracks;
+mod world;

@@ -1,0 +1,880 @@
+//! A client of the media plane: a full ICE agent with DTLS, SRTP and SCTP on a thread of its own.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use negotiation::{CodecFormat, DtlsRole, Extension, Fingerprint, MediaKind, NegotiatedSession};
+use str0m::channel::{ChannelConfig, ChannelId, Reliability};
+use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
+use str0m::format::{Codec, CodecConfig, CodecSpec, FormatParams, PayloadParams};
+use str0m::media::{Frequency, KeyframeRequestKind, Mid, Pt, Rid};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{self, ExtensionMap, ExtensionValues, RtpWrite, Ssrc};
+use str0m::{Candidate, Event, IceCreds, Input, Output, Rtc, RtcConfig};
+
+use super::generate::{Opus, Video};
+
+/// A packet that a client received and decrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaPacket {
+    /// Of the stream; retransmissions carry that of what they repair.
+    pub ssrc: u32,
+    /// Under which it came.
+    pub payload_type: u8,
+    /// Extended.
+    pub sequence: u64,
+    /// RTP clock.
+    pub timestamp: u32,
+    /// Marker bit.
+    pub marker: bool,
+    /// RFC 6464 level, if it was there.
+    pub audio_level: Option<i8>,
+    /// Without header.
+    pub payload: Vec<u8>,
+    /// When it was received.
+    pub at: Instant,
+}
+
+/// A data-channel message that a client received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Of the channel.
+    pub label: String,
+    /// Or text.
+    pub binary: bool,
+    /// As it came.
+    pub bytes: Vec<u8>,
+}
+
+/// What a client has seen so far.
+#[derive(Debug, Clone, Default)]
+pub struct Heard {
+    /// DTLS is up.
+    pub connected: bool,
+    /// The server closed the association.
+    pub closed: bool,
+    /// The engine failed.
+    pub failed: Option<String>,
+    /// All packets, unless only counts are kept.
+    pub packets: Vec<MediaPacket>,
+    /// Packets of each SSRC.
+    pub counts: HashMap<u32, u64>,
+    /// Key frames asked of us, by SSRC.
+    pub keyframe_requests: HashMap<u32, u32>,
+    /// Sender reports: SSRC, the sender's clock, RTP timestamp.
+    pub sender_reports: Vec<(u32, SystemTime, u32)>,
+    /// Open channels: label, whether ordered, retransmissions if limited.
+    pub channels: Vec<(String, bool, Option<u16>)>,
+    /// Channels that were closed.
+    pub closed_channels: Vec<String>,
+    /// Messages in order.
+    pub messages: Vec<Message>,
+}
+
+impl Heard {
+    /// Packets of one stream, in order of arrival.
+    pub fn of(&self, ssrc: u32) -> Vec<&MediaPacket> {
+        self.packets.iter().filter(|packet| packet.ssrc == ssrc).collect()
+    }
+
+    /// How many packets of one stream.
+    pub fn count(&self, ssrc: u32) -> u64 {
+        self.counts.get(&ssrc).copied().unwrap_or(0)
+    }
+}
+
+/// A running client.
+#[derive(Debug)]
+pub struct Client {
+    orders: Sender<Order>,
+    heard: Arc<(Mutex<Heard>, Condvar)>,
+    fingerprint: Fingerprint,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Order {
+    Apply(Arc<NegotiatedSession>),
+    Audio {
+        ssrc: u32,
+        payload_type: u8,
+        red_of: Option<u8>,
+    },
+    Video {
+        ssrcs: Vec<u32>,
+        payload_type: u8,
+        video: Video,
+    },
+    Silence {
+        ssrc: u32,
+        silent: bool,
+    },
+    RequestKeyframe {
+        ssrc: u32,
+    },
+    OpenChannel {
+        label: String,
+        ordered: bool,
+        retransmits: Option<u16>,
+    },
+    Send {
+        label: String,
+        binary: bool,
+        bytes: Vec<u8>,
+    },
+    CloseChannel {
+        label: String,
+    },
+    Rebind,
+    Raw(Vec<u8>),
+    CountOnly,
+    Close,
+    Stop,
+}
+
+impl Client {
+    /// Starts a client of a server, or of a relay before it, on this machine.
+    pub fn start(server: SocketAddr, server_fingerprint: &Fingerprint) -> io::Result<Self> {
+        let crypto = Arc::new(str0m::crypto::from_feature_flags());
+        let certificate = crypto
+            .dtls_provider
+            .generate_certificate()
+            .ok_or_else(|| io::Error::other("the cipher library makes no certificates"))?;
+        let fingerprint = Fingerprint(crypto.sha256_provider.sha256(&certificate.certificate));
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let (orders, receiver) = channel();
+        let heard = Arc::new((Mutex::new(Heard::default()), Condvar::new()));
+        let run = Run {
+            crypto,
+            certificate,
+            server,
+            server_fingerprint: server_fingerprint.clone(),
+            candidate: socket.local_addr()?,
+            socket,
+            orders: receiver,
+            heard: heard.clone(),
+            inner: None,
+            count_only: false,
+        };
+        let thread = std::thread::Builder::new()
+            .name("client".into())
+            .spawn(move || run.run())?;
+        Ok(Self {
+            orders,
+            heard,
+            fingerprint,
+            thread: Some(thread),
+        })
+    }
+
+    /// Hash of its certificate.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint.clone()
+    }
+
+    /// Takes a session, the same value that the server takes.
+    pub fn apply(&self, session: &Arc<NegotiatedSession>) {
+        self.order(Order::Apply(session.clone()));
+    }
+
+    /// Sends Opus every 20 ms from now on.
+    pub fn send_audio(&self, ssrc: u32, payload_type: u8) {
+        self.order(Order::Audio {
+            ssrc,
+            payload_type,
+            red_of: None,
+        });
+    }
+
+    /// Sends Opus in RED, with the frame before as the redundant block.
+    pub fn send_red(&self, ssrc: u32, payload_type: u8, of: u8) {
+        self.order(Order::Audio {
+            ssrc,
+            payload_type,
+            red_of: Some(of),
+        });
+    }
+
+    /// Sends 30 frames a second on each layer, with key frames first and when asked.
+    pub fn send_video(&self, ssrcs: &[u32], payload_type: u8, video: Video) {
+        self.order(Order::Video {
+            ssrcs: ssrcs.to_vec(),
+            payload_type,
+            video,
+        });
+    }
+
+    /// Stops sending on a stream, or goes on.
+    pub fn silence(&self, ssrc: u32, silent: bool) {
+        self.order(Order::Silence { ssrc, silent });
+    }
+
+    /// Asks for a key frame of a stream received.
+    pub fn request_keyframe(&self, ssrc: u32) {
+        self.order(Order::RequestKeyframe { ssrc });
+    }
+
+    /// Opens a data channel.
+    pub fn open_channel(&self, label: &str, ordered: bool, retransmits: Option<u16>) {
+        self.order(Order::OpenChannel {
+            label: label.into(),
+            ordered,
+            retransmits,
+        });
+    }
+
+    /// Sends a message on a channel that is open.
+    pub fn send_message(&self, label: &str, binary: bool, bytes: &[u8]) {
+        self.order(Order::Send {
+            label: label.into(),
+            binary,
+            bytes: bytes.to_vec(),
+        });
+    }
+
+    /// Closes a channel.
+    pub fn close_channel(&self, label: &str) {
+        self.order(Order::CloseChannel { label: label.into() });
+    }
+
+    /// Goes on from another port, without telling anybody.
+    pub fn rebind(&self) {
+        self.order(Order::Rebind);
+    }
+
+    /// Sends a datagram as it is.
+    pub fn send_raw(&self, datagram: &[u8]) {
+        self.order(Order::Raw(datagram.to_vec()));
+    }
+
+    /// Keeps counts of packets from now on, not the packets.
+    pub fn count_only(&self) {
+        self.order(Order::CountOnly);
+    }
+
+    /// Closes the association; the client goes on running.
+    pub fn close(&self) {
+        self.order(Order::Close);
+    }
+
+    /// What it has seen.
+    pub fn heard(&self) -> Heard {
+        self.lock().clone()
+    }
+
+    /// Forgets the packets and messages seen.
+    pub fn forget(&self) {
+        let mut heard = self.lock();
+        heard.packets.clear();
+        heard.counts.clear();
+        heard.messages.clear();
+        heard.keyframe_requests.clear();
+        heard.sender_reports.clear();
+    }
+
+    /// Waits until what it has seen satisfies `check`; false if that takes too long.
+    pub fn wait(&self, at_most: Duration, mut check: impl FnMut(&Heard) -> bool) -> bool {
+        let deadline = Instant::now() + at_most;
+        let mut heard = self.lock();
+        while !check(&heard) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.heard.1.wait_timeout(heard, left);
+            heard = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.heard.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn order(&self, order: Order) {
+        // A client whose thread ended has said why in `failed`.
+        if self.orders.send(order).is_err() {
+            eprintln!("a client that has ended was given an order");
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if self.orders.send(Order::Stop).is_ok()
+            && let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            eprintln!("a client panicked");
+        }
+    }
+}
+
+struct Run {
+    crypto: Arc<CryptoProvider>,
+    certificate: DtlsCert,
+    server: SocketAddr,
+    server_fingerprint: Fingerprint,
+    /// The address str0m believes to be at, also after a rebind.
+    candidate: SocketAddr,
+    socket: UdpSocket,
+    orders: Receiver<Order>,
+    heard: Arc<(Mutex<Heard>, Condvar)>,
+    inner: Option<Inner>,
+    count_only: bool,
+}
+
+struct Inner {
+    rtc: Rtc,
+    session: Arc<NegotiatedSession>,
+    connected: bool,
+    sctp_started: bool,
+    sources: Vec<Source>,
+    labels: HashMap<ChannelId, String>,
+}
+
+struct Source {
+    ssrc: u32,
+    payload_type: u8,
+    sequence: u64,
+    timestamp: u32,
+    next: Instant,
+    silent: bool,
+    media: Media,
+}
+
+enum Media {
+    Audio {
+        opus: Opus,
+        red_of: Option<u8>,
+        before: Option<Vec<u8>>,
+    },
+    Video {
+        video: Video,
+        key: bool,
+    },
+}
+
+impl Run {
+    fn run(mut self) {
+        let mut buffer = vec![0; 2048];
+        loop {
+            while let Ok(order) = self.orders.try_recv() {
+                if matches!(order, Order::Stop) {
+                    return;
+                }
+                self.handle_order(order);
+            }
+            let deadline = self.step(Instant::now());
+            let wait = deadline
+                .saturating_duration_since(Instant::now())
+                .clamp(Duration::from_millis(1), Duration::from_millis(5));
+            if self.socket.set_read_timeout(Some(wait)).is_err() {
+                return;
+            }
+            if let Ok((length, _)) = self.socket.recv_from(&mut buffer) {
+                self.receive(&buffer[..length]);
+            }
+        }
+    }
+
+    fn handle_order(&mut self, order: Order) {
+        match order {
+            Order::Apply(session) => self.apply(&session),
+            Order::Rebind => {
+                if let Ok(socket) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) {
+                    self.socket = socket;
+                }
+            }
+            Order::Raw(datagram) => {
+                if let Err(error) = self.socket.send_to(&datagram, self.server) {
+                    self.fail(&error.to_string());
+                }
+            }
+            Order::CountOnly => self.count_only = true,
+            order => {
+                if let Some(inner) = &mut self.inner {
+                    inner.handle_order(order);
+                }
+            }
+        }
+        self.drain();
+    }
+
+    fn apply(&mut self, session: &Arc<NegotiatedSession>) {
+        let is_new = self.inner.is_none();
+        if is_new {
+            match self.make(session) {
+                Ok(inner) => self.inner = Some(inner),
+                Err(error) => return self.fail(&error),
+            }
+        }
+        if let Some(inner) = &mut self.inner {
+            inner.apply(session, is_new);
+        }
+    }
+
+    fn make(&self, session: &Arc<NegotiatedSession>) -> Result<Inner, String> {
+        let mut config = RtcConfig::new()
+            .set_crypto_provider(self.crypto.clone())
+            .set_dtls_cert(self.certificate.clone())
+            .set_dtls_version(DtlsVersion::Dtls12)
+            .set_local_ice_credentials(creds(&session.remote_ice))
+            .set_rtp_mode(true)
+            .set_extension_map(extension_map(session))
+            .set_rtcp_report_interval_audio(Duration::from_millis(500))
+            .set_rtcp_report_interval_video(Duration::from_millis(500));
+        *config.codec_config() = CodecConfig::new_from_payload_params(payload_params(session));
+        let mut rtc = config.build(Instant::now());
+        let local = Candidate::host(self.candidate, "udp").map_err(|error| error.to_string())?;
+        let remote = Candidate::host(self.server, "udp").map_err(|error| error.to_string())?;
+        rtc.add_local_candidate(local);
+        rtc.add_remote_candidate(remote);
+        let mut api = rtc.direct_api();
+        api.set_ice_controlling(true);
+        api.set_remote_ice_credentials(creds(&session.local_ice));
+        api.set_remote_fingerprint(str0m::config::Fingerprint {
+            hash_func: "sha-256".into(),
+            bytes: self.server_fingerprint.0.to_vec(),
+        });
+        api.enable_twcc_feedback();
+        api.start_dtls(session.dtls_role == DtlsRole::Server)
+            .map_err(|error| error.to_string())?;
+        Ok(Inner {
+            rtc,
+            session: session.clone(),
+            connected: false,
+            sctp_started: false,
+            sources: Vec::new(),
+            labels: HashMap::new(),
+        })
+    }
+
+    fn receive(&mut self, datagram: &[u8]) {
+        let Some(inner) = &mut self.inner else { return };
+        let Ok(receive) = Receive::new(Protocol::Udp, self.server, self.candidate, datagram) else {
+            return;
+        };
+        if let Err(error) = inner.rtc.handle_input(Input::Receive(Instant::now(), receive)) {
+            self.fail(&error.to_string());
+        }
+        self.drain();
+    }
+
+    fn step(&mut self, now: Instant) -> Instant {
+        let Some(inner) = &mut self.inner else {
+            return now + Duration::from_millis(5);
+        };
+        if let Err(error) = inner.rtc.handle_input(Input::Timeout(now)) {
+            self.fail(&error.to_string());
+        }
+        let mut deadline = self.drain();
+        let Some(inner) = &mut self.inner else { return deadline };
+        inner.run_sources(now);
+        let sources = inner.sources.iter().map(|source| source.next).min();
+        deadline = deadline.min(sources.unwrap_or(deadline));
+        if let Err(error) = inner.rtc.handle_input(Input::Timeout(now)) {
+            self.fail(&error.to_string());
+        }
+        self.drain().min(deadline)
+    }
+
+    fn drain(&mut self) -> Instant {
+        let far = Instant::now() + Duration::from_millis(100);
+        loop {
+            let Some(inner) = &mut self.inner else { return far };
+            match inner.rtc.poll_output() {
+                Ok(Output::Timeout(at)) => return at,
+                Ok(Output::Transmit(transmit)) => {
+                    // A lossy loopback is still a network: what cannot be sent is lost.
+                    if let Err(error) = self.socket.send_to(&transmit.contents, self.server) {
+                        eprintln!("a client could not send: {error}");
+                    }
+                }
+                Ok(Output::Event(event)) => self.handle_event(event),
+                Err(error) => {
+                    self.fail(&error.to_string());
+                    self.inner = None;
+                }
+            }
+        }
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        let Some(inner) = &mut self.inner else { return };
+        let mut heard = self.heard.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Connected => {
+                heard.connected = true;
+                inner.connected = true;
+                inner.start_sctp();
+            }
+            Event::Closed => heard.closed = true,
+            Event::RtpPacket(packet) => {
+                let ssrc = *packet.header.ssrc;
+                *heard.counts.entry(ssrc).or_default() += 1;
+                if !self.count_only {
+                    heard.packets.push(MediaPacket {
+                        ssrc,
+                        payload_type: *packet.header.payload_type,
+                        sequence: *packet.seq_no,
+                        timestamp: packet.header.timestamp,
+                        marker: packet.header.marker,
+                        audio_level: packet.header.ext_vals.audio_level,
+                        payload: packet.payload.to_vec(),
+                        at: packet.timestamp,
+                    });
+                }
+            }
+            Event::SenderFeedback(feedback) => {
+                let info = feedback.sender_info;
+                heard
+                    .sender_reports
+                    .push((*info.ssrc, info.ntp_time, info.rtp_time.numer() as u32));
+            }
+            Event::KeyframeRequest(request) => {
+                if let Some(ssrc) = inner.wanted_keyframe(request.mid, request.rid) {
+                    *heard.keyframe_requests.entry(ssrc).or_default() += 1;
+                }
+            }
+            Event::ChannelOpen(id, label) => {
+                inner.labels.insert(id, label.clone());
+                let config = inner
+                    .rtc
+                    .channel(id)
+                    .and_then(|channel| channel.config().cloned())
+                    .unwrap_or_default();
+                let retransmits = match config.reliability {
+                    Reliability::MaxRetransmits { retransmits } => Some(retransmits),
+                    _ => None,
+                };
+                heard.channels.push((label, config.ordered, retransmits));
+            }
+            Event::ChannelData(data) => {
+                let label = inner.labels.get(&data.id).cloned().unwrap_or_default();
+                heard.messages.push(Message {
+                    label,
+                    binary: data.binary,
+                    bytes: data.data,
+                });
+            }
+            Event::ChannelClose(id) => {
+                let label = inner.labels.remove(&id).unwrap_or_default();
+                heard.channels.retain(|(open, ..)| *open != label);
+                heard.closed_channels.push(label);
+            }
+            _ => {}
+        }
+        self.heard.1.notify_all();
+    }
+
+    fn fail(&self, error: &str) {
+        let mut heard = self.heard.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.failed = Some(error.to_owned());
+        self.heard.1.notify_all();
+    }
+}
+
+impl Inner {
+    fn apply(&mut self, session: &Arc<NegotiatedSession>, is_new: bool) {
+        if !is_new && session.remote_ice != self.session.remote_ice {
+            let mut api = self.rtc.direct_api();
+            api.set_local_ice_credentials(creds(&session.remote_ice));
+            api.set_remote_ice_credentials(creds(&session.local_ice));
+        }
+        let before = if is_new {
+            BTreeSet::new()
+        } else {
+            streams(&self.session)
+        };
+        let after = streams(session);
+        for (ssrc, sends, _) in before.difference(&after) {
+            match sends {
+                true => self.rtc.direct_api().remove_stream_tx(Ssrc::from(*ssrc)),
+                false => self.rtc.direct_api().remove_stream_rx(Ssrc::from(*ssrc)),
+            };
+            self.sources.retain(|source| !*sends || source.ssrc != *ssrc);
+        }
+        for section in &session.sections {
+            let mid = Mid::from(section.mid.as_str());
+            let kind = match section.kind {
+                MediaKind::Audio => str0m::media::MediaKind::Audio,
+                MediaKind::Video => str0m::media::MediaKind::Video,
+            };
+            if self.rtc.media(mid).is_none() {
+                self.rtc.direct_api().declare_media(mid, kind);
+            }
+            let added = |ssrc: u32, sends: bool| !before.contains(&(ssrc, sends, section.mid.clone()));
+            let layers = section.receive.iter().flat_map(|receive| &receive.layers);
+            for (index, layer) in layers.enumerate().filter(|(_, layer)| added(layer.ssrc, true)) {
+                // str0m finds streams to send on by mid and rid; no rid is written without its extension.
+                let rid = Rid::from(format!("r{index}").as_str());
+                let mut api = self.rtc.direct_api();
+                api.declare_stream_tx(Ssrc::from(layer.ssrc), layer.rtx.map(Ssrc::from), mid, Some(rid));
+            }
+            if let Some(send) = section.send.as_ref().filter(|send| added(send.layer.ssrc, false)) {
+                let mut api = self.rtc.direct_api();
+                api.expect_stream_rx(Ssrc::from(send.layer.ssrc), send.layer.rtx.map(Ssrc::from), mid, None);
+            }
+        }
+        self.session = session.clone();
+        self.start_sctp();
+    }
+
+    fn start_sctp(&mut self) {
+        if self.connected && self.session.sctp.is_some() && !self.sctp_started {
+            self.sctp_started = true;
+            self.rtc
+                .direct_api()
+                .start_sctp(self.session.dtls_role == DtlsRole::Server);
+        }
+    }
+
+    fn handle_order(&mut self, order: Order) {
+        let now = Instant::now();
+        match order {
+            Order::Audio {
+                ssrc,
+                payload_type,
+                red_of,
+            } => {
+                let media = Media::Audio {
+                    opus: Opus::new(80),
+                    red_of,
+                    before: None,
+                };
+                self.sources.push(Source {
+                    ssrc,
+                    payload_type,
+                    sequence: 60_000,
+                    timestamp: 960,
+                    next: now,
+                    silent: false,
+                    media,
+                });
+            }
+            Order::Video {
+                ssrcs,
+                payload_type,
+                video,
+            } => {
+                for (index, ssrc) in (0..).zip(ssrcs) {
+                    let first = 1000 * (index + 1);
+                    let layer = Video::new(video.packets, video.bytes, first as u16);
+                    let media = Media::Video {
+                        video: layer,
+                        key: true,
+                    };
+                    let sequence = u64::from(first);
+                    let timestamp = 100_000 * first;
+                    self.sources.push(Source {
+                        ssrc,
+                        payload_type,
+                        sequence,
+                        timestamp,
+                        next: now,
+                        silent: false,
+                        media,
+                    });
+                }
+            }
+            Order::Silence { ssrc, silent } => {
+                for source in self.sources.iter_mut().filter(|source| source.ssrc == ssrc) {
+                    source.silent = silent;
+                }
+            }
+            Order::RequestKeyframe { ssrc } => {
+                if let Some(stream) = self.rtc.direct_api().stream_rx(&Ssrc::from(ssrc)) {
+                    stream.request_keyframe(KeyframeRequestKind::Pli);
+                }
+            }
+            Order::OpenChannel {
+                label,
+                ordered,
+                retransmits,
+            } => {
+                let reliability = retransmits.map_or(Reliability::Reliable, |retransmits| {
+                    Reliability::MaxRetransmits { retransmits }
+                });
+                let config = ChannelConfig {
+                    label,
+                    ordered,
+                    reliability,
+                    ..ChannelConfig::default()
+                };
+                self.rtc.direct_api().create_data_channel(config);
+            }
+            Order::Send { label, binary, bytes } => {
+                let id = self.labels.iter().find(|(_, open)| **open == label).map(|(id, _)| *id);
+                let written = id
+                    .and_then(|id| self.rtc.channel(id))
+                    .map(|mut channel| channel.write(binary, &bytes));
+                if !matches!(written, Some(Ok(true))) {
+                    eprintln!("a client could not write to {label}");
+                }
+            }
+            Order::CloseChannel { label } => {
+                if let Some(id) = self.labels.iter().find(|(_, open)| **open == label).map(|(id, _)| *id) {
+                    self.rtc.direct_api().close_data_channel(id);
+                }
+            }
+            Order::Close => {
+                if let Err(error) = self.rtc.close() {
+                    eprintln!("a client could not close: {error}");
+                }
+            }
+            Order::Apply(_) | Order::Rebind | Order::Raw(_) | Order::CountOnly | Order::Stop => {}
+        }
+    }
+
+    fn run_sources(&mut self, now: Instant) {
+        if !self.connected {
+            return;
+        }
+        for source in &mut self.sources {
+            while source.next <= now {
+                source.advance(&mut self.rtc, now);
+            }
+        }
+    }
+
+    /// A key frame was asked for; returns the SSRC it was asked of.
+    fn wanted_keyframe(&mut self, mid: Mid, rid: Option<Rid>) -> Option<u32> {
+        let mut api = self.rtc.direct_api();
+        let ssrc = *api.stream_tx_by_mid(mid, rid)?.ssrc();
+        for source in self.sources.iter_mut().filter(|source| source.ssrc == ssrc) {
+            if let Media::Video { key, .. } = &mut source.media {
+                *key = true;
+            }
+        }
+        Some(ssrc)
+    }
+}
+
+impl Source {
+    fn advance(&mut self, rtc: &mut Rtc, now: Instant) {
+        let (payloads, every, ticks) = match &mut self.media {
+            Media::Audio { opus, red_of, before } => {
+                let frame = opus.frame();
+                let payload = match red_of {
+                    Some(of) => red_payload(*of, before.replace(frame.clone()), &frame),
+                    None => frame,
+                };
+                (vec![payload], Duration::from_millis(20), 960)
+            }
+            Media::Video { video, key } => {
+                let frame = if self.silent {
+                    Vec::new()
+                } else {
+                    video.frame(std::mem::take(key))
+                };
+                (frame, Duration::from_micros(33_333), 3000)
+            }
+        };
+        let captured = self.next.min(now);
+        self.next += every;
+        self.timestamp = self.timestamp.wrapping_add(ticks);
+        if self.silent {
+            return;
+        }
+        let last = payloads.len().saturating_sub(1);
+        let mut api = rtc.direct_api();
+        let Some(stream) = api.stream_tx(&Ssrc::from(self.ssrc)) else {
+            return;
+        };
+        for (index, payload) in payloads.into_iter().enumerate() {
+            self.sequence += 1;
+            let values = ExtensionValues {
+                audio_level: Some(-30),
+                voice_activity: Some(true),
+                ..ExtensionValues::default()
+            };
+            let write = RtpWrite::new(
+                Pt::from(self.payload_type),
+                self.sequence.into(),
+                self.timestamp,
+                captured,
+                payload,
+            )
+            .marker(index == last)
+            .ext_vals(values)
+            .nackable(true);
+            stream.write_rtp(write);
+        }
+    }
+}
+
+/// RFC 2198 with one redundant block 20 ms old.
+fn red_payload(of: u8, before: Option<Vec<u8>>, frame: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    if let Some(before) = &before {
+        let offset_and_length = 960_u32 << 10 | before.len() as u32;
+        payload.push(0x80 | of);
+        payload.extend_from_slice(&offset_and_length.to_be_bytes()[1..]);
+    }
+    payload.push(of);
+    payload.extend_from_slice(&before.unwrap_or_default());
+    payload.extend_from_slice(frame);
+    payload
+}
+
+/// SSRC, whether the client sends it, and where.
+fn streams(session: &NegotiatedSession) -> BTreeSet<(u32, bool, String)> {
+    let mut streams = BTreeSet::new();
+    for section in &session.sections {
+        for layer in section.receive.iter().flat_map(|receive| &receive.layers) {
+            streams.insert((layer.ssrc, true, section.mid.clone()));
+        }
+        if let Some(send) = &section.send {
+            streams.insert((send.layer.ssrc, false, section.mid.clone()));
+        }
+    }
+    streams
+}
+
+fn creds(credentials: &negotiation::IceCredentials) -> IceCreds {
+    IceCreds {
+        ufrag: credentials.ufrag.clone(),
+        pass: credentials.pwd.clone(),
+    }
+}
+
+fn extension_map(session: &NegotiatedSession) -> ExtensionMap {
+    let mut map = ExtensionMap::empty();
+    for (id, extension) in session.sections.iter().flat_map(|section| &section.extensions) {
+        let extension = match extension {
+            Extension::AudioLevel => rtp::Extension::AudioLevel,
+            Extension::AbsSendTime => rtp::Extension::AbsoluteSendTime,
+            Extension::TransportWideCc => rtp::Extension::TransportSequenceNumber,
+            Extension::Mid => rtp::Extension::RtpMid,
+            Extension::VideoOrientation => rtp::Extension::VideoOrientation,
+            Extension::PlayoutDelay => rtp::Extension::PlayoutDelay,
+        };
+        map.set(*id, extension);
+    }
+    map
+}
+
+fn payload_params(session: &NegotiatedSession) -> Vec<PayloadParams> {
+    let codecs = session.sections.iter().flat_map(|section| &section.codecs);
+    let params = codecs.map(|codec| {
+        let audio = matches!(codec.format, CodecFormat::Opus { .. } | CodecFormat::Red { .. });
+        let spec = CodecSpec {
+            codec: if audio { Codec::Opus } else { Codec::Vp8 },
+            clock_rate: if audio {
+                Frequency::FORTY_EIGHT_KHZ
+            } else {
+                Frequency::NINETY_KHZ
+            },
+            channels: audio.then_some(2),
+            format: FormatParams::default(),
+        };
+        PayloadParams::new(Pt::from(codec.payload_type), codec.rtx.map(Pt::from), spec)
+    });
+    let mut seen = BTreeSet::new();
+    params.filter(|param| seen.insert(*param.pt())).collect()
+}

@@ -1,0 +1,194 @@
+//! A UDP relay between one client and a server that loses, delays and moves, the same in every run.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// What happens to datagrams. Seeded: the same sequence of datagrams meets the same fate.
+#[derive(Debug, Clone, Copy)]
+pub struct Conditions {
+    /// Of 1000 datagrams, how many are lost, each way.
+    pub lost_per_mille: u32,
+    /// How long each takes.
+    pub delay: Duration,
+    /// Of the dice.
+    pub seed: u64,
+}
+
+/// A running relay. The client takes [`Relay::address`] for the server's.
+#[derive(Debug)]
+pub struct Relay {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    outer: Mutex<UdpSocket>,
+    lost_per_mille: AtomicU32,
+    blocked: AtomicBool,
+    stop: AtomicBool,
+    passed: AtomicU64,
+}
+
+impl Relay {
+    /// Starts between a client, learned from its first datagram, and a server on loopback.
+    pub fn start(server: SocketAddr, conditions: Conditions) -> io::Result<Self> {
+        let inner = UdpSocket::bind((server.ip(), 0))?;
+        let address = inner.local_addr()?;
+        let shared = Arc::new(Shared {
+            outer: Mutex::new(outer_socket(server)?),
+            lost_per_mille: AtomicU32::new(conditions.lost_per_mille),
+            blocked: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            passed: AtomicU64::new(0),
+        });
+        inner.set_nonblocking(true)?;
+        let run = Run {
+            inner,
+            server,
+            shared: shared.clone(),
+            conditions,
+            client: None,
+            in_flight: BinaryHeap::new(),
+            count: 0,
+        };
+        let thread = std::thread::Builder::new()
+            .name("relay".into())
+            .spawn(move || run.run())?;
+        Ok(Self {
+            address,
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// Where the client sends to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The server sees another address from now on; what it sends to the old one is lost.
+    pub fn rebind(&self, server: SocketAddr) -> io::Result<()> {
+        let socket = outer_socket(server)?;
+        if let Ok(mut outer) = self.shared.outer.lock() {
+            *outer = socket;
+        }
+        Ok(())
+    }
+
+    /// Changes the loss.
+    pub fn set_loss(&self, lost_per_mille: u32) {
+        self.shared.lost_per_mille.store(lost_per_mille, Ordering::Relaxed);
+    }
+
+    /// Lets nothing through, or everything again.
+    pub fn block(&self, blocked: bool) {
+        self.shared.blocked.store(blocked, Ordering::Relaxed);
+    }
+
+    /// Datagrams let through, both ways.
+    pub fn passed(&self) -> u64 {
+        self.shared.passed.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            eprintln!("the relay panicked");
+        }
+    }
+}
+
+struct Run {
+    inner: UdpSocket,
+    server: SocketAddr,
+    shared: Arc<Shared>,
+    conditions: Conditions,
+    client: Option<SocketAddr>,
+    in_flight: BinaryHeap<Reverse<(Instant, u64, bool, Vec<u8>)>>,
+    count: u64,
+}
+
+impl Run {
+    fn run(mut self) {
+        let mut buffer = [0; 2048];
+        while !self.shared.stop.load(Ordering::Relaxed) {
+            let mut idle = true;
+            while let Ok((length, from)) = self.inner.recv_from(&mut buffer) {
+                idle = false;
+                self.client = Some(from);
+                self.take(true, &buffer[..length]);
+            }
+            while let Some(length) = self.receive_outer(&mut buffer) {
+                idle = false;
+                self.take(false, &buffer[..length]);
+            }
+            self.deliver();
+            if idle {
+                std::thread::sleep(Duration::from_micros(500));
+            }
+        }
+    }
+
+    fn receive_outer(&self, buffer: &mut [u8]) -> Option<usize> {
+        self.shared.outer.lock().ok()?.recv(buffer).ok()
+    }
+
+    fn take(&mut self, to_server: bool, datagram: &[u8]) {
+        self.count += 1;
+        let dice = splitmix(self.conditions.seed ^ self.count.wrapping_mul(0x9e37)) % 1000;
+        let lost = dice < u64::from(self.shared.lost_per_mille.load(Ordering::Relaxed));
+        if lost || self.shared.blocked.load(Ordering::Relaxed) {
+            return;
+        }
+        let at = Instant::now() + self.conditions.delay;
+        self.in_flight
+            .push(Reverse((at, self.count, to_server, datagram.to_vec())));
+    }
+
+    fn deliver(&mut self) {
+        let now = Instant::now();
+        while self.in_flight.peek().is_some_and(|Reverse((at, ..))| *at <= now) {
+            let Some(Reverse((_, _, to_server, datagram))) = self.in_flight.pop() else {
+                return;
+            };
+            let sent = match (to_server, self.client) {
+                (true, _) => self
+                    .shared
+                    .outer
+                    .lock()
+                    .ok()
+                    .and_then(|outer| outer.send_to(&datagram, self.server).ok()),
+                (false, Some(client)) => self.inner.send_to(&datagram, client).ok(),
+                (false, None) => None,
+            };
+            self.shared
+                .passed
+                .fetch_add(u64::from(sent.is_some()), Ordering::Relaxed);
+        }
+    }
+}
+
+fn outer_socket(server: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind((server.ip(), 0))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn splitmix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

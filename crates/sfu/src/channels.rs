@@ -27,15 +27,11 @@ pub(crate) enum Opened {
 /// The channels of one transport.
 #[derive(Debug, Default)]
 pub(crate) struct Channels {
-    sources: HashMap<Arc<str>, Source>,
+    /// What the client opened, by label.
+    sources: HashMap<Arc<str>, Reliability>,
+    /// What we opened, by route id.
     outs: HashMap<Arc<str>, Out>,
     by_handle: HashMap<ChannelHandle, Role>,
-}
-
-#[derive(Debug)]
-struct Source {
-    channel: ChannelHandle,
-    reliability: Reliability,
 }
 
 #[derive(Debug)]
@@ -66,7 +62,7 @@ impl Channels {
             return Opened::Refused;
         }
         let label: Arc<str> = label.into();
-        self.sources.insert(label.clone(), Source { channel, reliability });
+        self.sources.insert(label.clone(), reliability);
         self.by_handle.insert(channel, Role::Source(label.clone()));
         Opened::Theirs(label)
     }
@@ -95,12 +91,7 @@ impl Channels {
 
     /// The reliability of a channel that the client opened.
     pub(crate) fn source(&self, label: &str) -> Option<&Reliability> {
-        self.sources.get(label).map(|source| &source.reliability)
-    }
-
-    /// Whether the client's channel of this label is this one.
-    pub(crate) fn is_source(&self, label: &str, channel: ChannelHandle) -> bool {
-        self.sources.get(label).is_some_and(|source| source.channel == channel)
+        self.sources.get(label)
     }
 
     /// Whether we opened a channel for this route id.
@@ -117,7 +108,13 @@ impl Channels {
     pub(crate) fn open(&mut self, engine: &mut impl Engine, id: &Arc<str>, reliability: &Reliability) {
         let channel = engine.open_channel(id, reliability.clone());
         let reliable = reliability.limit == Delivery::Reliable;
-        let out = Out { channel, reliable, open: false, waiting: VecDeque::new(), waiting_bytes: 0 };
+        let out = Out {
+            channel,
+            reliable,
+            open: false,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+        };
         self.outs.insert(id.clone(), out);
         self.by_handle.insert(channel, Role::Out(id.clone()));
     }
@@ -155,8 +152,12 @@ impl Channels {
 
     /// Sends what waited for the channel to open or to drain.
     pub(crate) fn drain(&mut self, engine: &mut impl Engine, channel: ChannelHandle) {
-        let Some(Role::Out(id)) = self.by_handle.get(&channel) else { return };
-        let Some(out) = self.outs.get_mut(id).filter(|out| out.open) else { return };
+        let Some(Role::Out(id)) = self.by_handle.get(&channel) else {
+            return;
+        };
+        let Some(out) = self.outs.get_mut(id).filter(|out| out.open) else {
+            return;
+        };
         while let Some(message) = out.waiting.front() {
             if engine.write_channel(out.channel, message.binary, &message.bytes) == Written::Full {
                 return;

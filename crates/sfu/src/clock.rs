@@ -47,12 +47,22 @@ impl StreamClock {
     }
 
     /// When this timestamp was captured, µs on our clock; never after its arrival.
-    pub(crate) fn captured_us(&mut self, timestamp: u32, clock_rate: u32, arrival_us: i64, publisher: &PublisherClock) -> i64 {
+    pub(crate) fn captured_us(
+        &mut self,
+        timestamp: u32,
+        clock_rate: u32,
+        arrival_us: i64,
+        publisher: &PublisherClock,
+    ) -> i64 {
         let reported = self.report.zip(publisher.offset_us()).map(|((at, sender_us), offset)| {
-            sender_us.saturating_add(ticks_us(timestamp, at, clock_rate)).saturating_add(offset)
+            sender_us
+                .saturating_add(ticks_us(timestamp, at, clock_rate))
+                .saturating_add(offset)
         });
         match reported {
-            Some(captured) if (arrival_us - SKEW_MAX_US..=arrival_us + SKEW_MAX_US).contains(&captured) => captured.min(arrival_us),
+            Some(captured) if (arrival_us - SKEW_MAX_US..=arrival_us + SKEW_MAX_US).contains(&captured) => {
+                captured.min(arrival_us)
+            }
             _ => self.anchored_us(timestamp, clock_rate, arrival_us),
         }
     }
@@ -107,7 +117,10 @@ mod tests {
     fn without_reports_jitter_is_taken_out() {
         let publisher = PublisherClock::default();
         let mut stream = StreamClock::default();
-        assert_eq!(stream.captured_us(u32::MAX - 99, 90_000, 1_000_000, &publisher), 1_000_000);
+        assert_eq!(
+            stream.captured_us(u32::MAX - 99, 90_000, 1_000_000, &publisher),
+            1_000_000
+        );
         assert_eq!(stream.captured_us(8900, 90_000, 1_130_000, &publisher), 1_100_000);
         assert_eq!(stream.captured_us(17_900, 90_000, 1_190_000, &publisher), 1_190_000);
     }

@@ -38,8 +38,12 @@ impl PayloadMap {
 }
 
 fn red_target(of: u8, publisher: &[Codec], subscriber: &[Codec]) -> Target {
-    let Some(inner) = publisher.iter().find(|codec| codec.payload_type == of) else { return Target::Missing };
-    let Some(plain) = best_match(&inner.format, subscriber) else { return Target::Missing };
+    let Some(inner) = publisher.iter().find(|codec| codec.payload_type == of) else {
+        return Target::Missing;
+    };
+    let Some(plain) = best_match(&inner.format, subscriber) else {
+        return Target::Missing;
+    };
     let wrapped = |codec: &&Codec| codec.format == CodecFormat::Red { of: plain };
     // The blocks name the publisher's payload type inside; only an equal number can stay wrapped.
     match subscriber.iter().find(wrapped) {
@@ -49,9 +53,14 @@ fn red_target(of: u8, publisher: &[Codec], subscriber: &[Codec]) -> Target {
 }
 
 fn best_match(format: &CodecFormat, subscriber: &[Codec]) -> Option<u8> {
-    let scored = subscriber.iter().filter_map(|codec| Some((fitness(format, &codec.format)?, codec.payload_type)));
+    let scored = subscriber
+        .iter()
+        .filter_map(|codec| Some((fitness(format, &codec.format)?, codec.payload_type)));
     // The first of equals: most wanted first.
-    scored.rev().max_by_key(|(score, _)| *score).map(|(_, payload_type)| payload_type)
+    scored
+        .rev()
+        .max_by_key(|(score, _)| *score)
+        .map(|(_, payload_type)| payload_type)
 }
 
 /// How well a decoder of `to` takes a stream of `from`.
@@ -61,8 +70,14 @@ fn fitness(from: &CodecFormat, to: &CodecFormat) -> Option<u8> {
         (CodecFormat::Vp9 { profile: a }, CodecFormat::Vp9 { profile: b })
         | (CodecFormat::Av1 { profile: a }, CodecFormat::Av1 { profile: b }) => (a == b).then_some(4),
         (
-            CodecFormat::H264 { packetization_mode: from_mode, profile_level_id: from_id },
-            CodecFormat::H264 { packetization_mode: to_mode, profile_level_id: to_id },
+            CodecFormat::H264 {
+                packetization_mode: from_mode,
+                profile_level_id: from_id,
+            },
+            CodecFormat::H264 {
+                packetization_mode: to_mode,
+                profile_level_id: to_id,
+            },
         ) => h264_fitness(*from_mode, *from_id, *to_mode, *to_id),
         _ => None,
     }
@@ -82,7 +97,9 @@ fn h264_fitness(from_mode: u8, from_id: u32, to_mode: u8, to_id: u32) -> Option<
     }
     match (from, to) {
         (H264Profile::ConstrainedBaseline, _) => Some(1 + same_mode),
-        (H264Profile::Main, H264Profile::High) | (H264Profile::Baseline, H264Profile::ConstrainedBaseline) => Some(same_mode),
+        (H264Profile::Main, H264Profile::High) | (H264Profile::Baseline, H264Profile::ConstrainedBaseline) => {
+            Some(same_mode)
+        }
         _ => None,
     }
 }
@@ -162,14 +179,23 @@ impl Vp8Header {
         }
         let frame = take()?;
         let starts_frame = first & 0x10 != 0 && first & 0x07 == 0;
-        Some(Self { picture_id, tl0_pic_idx, starts_keyframe: starts_frame && frame & 1 == 0 })
+        Some(Self {
+            picture_id,
+            tl0_pic_idx,
+            starts_keyframe: starts_frame && frame & 1 == 0,
+        })
     }
 }
 
 /// RFC 9628 section 4.2: begins a frame, is not predicted from another, in the lowest layer.
 fn vp9_starts_keyframe(payload: &[u8]) -> bool {
     let Some(first) = payload.first() else { return false };
-    let (has_id, predicted, has_layers, begins) = (first & 0x80 != 0, first & 0x40 != 0, first & 0x20 != 0, first & 0x08 != 0);
+    let (has_id, predicted, has_layers, begins) = (
+        first & 0x80 != 0,
+        first & 0x40 != 0,
+        first & 0x20 != 0,
+        first & 0x08 != 0,
+    );
     if predicted || !begins {
         return false;
     }
@@ -180,7 +206,9 @@ fn vp9_starts_keyframe(payload: &[u8]) -> bool {
         Some(id) if has_id => 1 + usize::from(id & 0x80 != 0),
         _ => 0,
     };
-    payload.get(1 + id_bytes).is_some_and(|layers| (layers >> 1) & 0x07 == 0)
+    payload
+        .get(1 + id_bytes)
+        .is_some_and(|layers| (layers >> 1) & 0x07 == 0)
 }
 
 /// RFC 6184: a sequence parameter set or an IDR slice, alone, aggregated, or as a first fragment.
@@ -201,7 +229,9 @@ fn h264_starts_keyframe(payload: &[u8]) -> bool {
             }
             false
         }
-        28 => payload.get(1).is_some_and(|header| header & 0x80 != 0 && is_key(*header)),
+        28 => payload
+            .get(1)
+            .is_some_and(|header| header & 0x80 != 0 && is_key(*header)),
         _ => is_key(*first),
     }
 }
@@ -229,11 +259,23 @@ mod tests {
     use proptest::prelude::*;
 
     fn codec(payload_type: u8, format: CodecFormat) -> Codec {
-        Codec { payload_type, rtx: None, format, clock_rate: 90_000, feedback: Feedback::default() }
+        Codec {
+            payload_type,
+            rtx: None,
+            format,
+            clock_rate: 90_000,
+            feedback: Feedback::default(),
+        }
     }
 
     fn h264(payload_type: u8, packetization_mode: u8, profile_level_id: u32) -> Codec {
-        codec(payload_type, CodecFormat::H264 { packetization_mode, profile_level_id })
+        codec(
+            payload_type,
+            CodecFormat::H264 {
+                packetization_mode,
+                profile_level_id,
+            },
+        )
     }
 
     const OPUS: CodecFormat = CodecFormat::Opus { inband_fec: true };
@@ -261,7 +303,12 @@ mod tests {
 
     #[test]
     fn h264_goes_to_the_nearest_profile() {
-        let publisher = [h264(1, 1, 0x42e01f), h264(2, 0, 0x42e01f), h264(3, 1, 0x64001f), h264(4, 1, 0x42001f)];
+        let publisher = [
+            h264(1, 1, 0x42e01f),
+            h264(2, 0, 0x42e01f),
+            h264(3, 1, 0x64001f),
+            h264(4, 1, 0x42001f),
+        ];
         let chromium = [h264(10, 1, 0x64001f), h264(11, 0, 0x42e01f), h264(12, 1, 0x42e01f)];
         let map = PayloadMap::new(&publisher, &chromium);
         assert_eq!(map.target(1), Target::Same(12));
@@ -283,9 +330,16 @@ mod tests {
         assert!(!starts_keyframe(&CodecFormat::Vp8, &[0x00, 0x00, 0]));
         let extended = [0x90, 0xe0, 0x81, 0x02, 0x07, 0x20, 0x10];
         let header = Vp8Header::parse(&extended);
-        let expected = Vp8Header { picture_id: Some((0x102, true)), tl0_pic_idx: Some(7), starts_keyframe: true };
+        let expected = Vp8Header {
+            picture_id: Some((0x102, true)),
+            tl0_pic_idx: Some(7),
+            starts_keyframe: true,
+        };
         assert_eq!(header, Some(expected));
-        let h264 = CodecFormat::H264 { packetization_mode: 1, profile_level_id: 0x42e01f };
+        let h264 = CodecFormat::H264 {
+            packetization_mode: 1,
+            profile_level_id: 0x42e01f,
+        };
         assert!(starts_keyframe(&h264, &[0x65, 1]));
         assert!(starts_keyframe(&h264, &[0x78, 0, 1, 0x09, 0, 2, 0x67, 0]));
         assert!(starts_keyframe(&h264, &[0x7c, 0x85]));

@@ -106,7 +106,11 @@ impl Forwarder {
         let sequence = self.sequence.map(packet.sequence)?;
         let timestamp = self.timestamp.map(packet.timestamp, packet.captured_us);
         let vp8 = packet.vp8.and_then(|header| self.rewrite_vp8(&header));
-        Some(Rewritten { sequence, timestamp, vp8 })
+        Some(Rewritten {
+            sequence,
+            timestamp,
+            vp8,
+        })
     }
 
     /// The subscriber cannot have this packet, though the layer is its own: the gap is closed.
@@ -138,7 +142,8 @@ impl Forwarder {
     fn switch(&mut self, packet: &Arrived) {
         self.source = Source::Layer(packet.layer);
         self.sequence.start(packet.sequence);
-        self.timestamp.start(packet.timestamp, packet.captured_us, packet.clock_rate);
+        self.timestamp
+            .start(packet.timestamp, packet.captured_us, packet.clock_rate);
         if let Some(header) = packet.vp8 {
             match header.picture_id {
                 Some((id, true)) => self.picture_id.start(id),
@@ -158,9 +163,14 @@ impl Forwarder {
                 true => self.picture_id.map(id),
                 false => self.short_picture_id.map(id),
             }),
-            tl0_pic_idx: header.tl0_pic_idx.map(|index| self.tl0_pic_idx.map(u16::from(index)) as u8),
+            tl0_pic_idx: header
+                .tl0_pic_idx
+                .map(|index| self.tl0_pic_idx.map(u16::from(index)) as u8),
         };
-        let before = Vp8Ids { picture_id: header.picture_id.map(|(id, _)| id), tl0_pic_idx: header.tl0_pic_idx };
+        let before = Vp8Ids {
+            picture_id: header.picture_id.map(|(id, _)| id),
+            tl0_pic_idx: header.tl0_pic_idx,
+        };
         (ids != before).then_some(ids)
     }
 }
@@ -174,7 +184,11 @@ mod tests {
     use std::collections::HashSet;
 
     fn packet(layer: usize, target: usize, sequence: u64, starts_keyframe: bool) -> Arrived {
-        let header = Vp8Header { picture_id: Some((sequence as u16 & 0x7fff, true)), tl0_pic_idx: Some(sequence as u8), starts_keyframe };
+        let header = Vp8Header {
+            picture_id: Some((sequence as u16 & 0x7fff, true)),
+            tl0_pic_idx: Some(sequence as u8),
+            starts_keyframe,
+        };
         Arrived {
             layer,
             target,
@@ -207,10 +221,19 @@ mod tests {
         let second = forwarder.forward(&packet(0, 2, 10_002, false)).unwrap();
         let third = forwarder.forward(&packet(2, 2, 50_003, true)).unwrap();
         assert_eq!(forwarder.awaits_keyframe(2), None);
-        assert_eq!([second.sequence, third.sequence], [first.sequence + 1, first.sequence + 2]);
+        assert_eq!(
+            [second.sequence, third.sequence],
+            [first.sequence + 1, first.sequence + 2]
+        );
         assert!(third.timestamp.wrapping_sub(second.timestamp) < 90_000);
         assert_eq!(second.vp8, None);
-        assert_eq!(third.vp8, Some(Vp8Ids { picture_id: Some(10_003), tl0_pic_idx: Some(10_003_u64 as u8) }));
+        assert_eq!(
+            third.vp8,
+            Some(Vp8Ids {
+                picture_id: Some(10_003),
+                tl0_pic_idx: Some(10_003_u64 as u8)
+            })
+        );
         assert_eq!(forwarder.forward(&packet(0, 2, 10_003, false)), None);
     }
 
@@ -218,7 +241,11 @@ mod tests {
     fn a_single_layer_passes_from_its_first_packet() {
         let mut forwarder = Forwarder::new();
         forwarder.attach();
-        let single = |sequence, key| Arrived { layers: 1, vp8: None, ..packet(0, 0, sequence, key) };
+        let single = |sequence, key| Arrived {
+            layers: 1,
+            vp8: None,
+            ..packet(0, 0, sequence, key)
+        };
         let first = forwarder.forward(&single(7, false)).unwrap();
         assert_eq!(first.timestamp, 21_000);
         assert_eq!(forwarder.awaits_keyframe(0), Some(0));

@@ -54,7 +54,14 @@ struct Remote {
 
 impl IceLite {
     pub(crate) fn new(local: IceCredentials) -> Self {
-        Self { current: local, previous: None, selected: None, nominated: false, remotes: Vec::new(), last_check: None }
+        Self {
+            current: local,
+            previous: None,
+            selected: None,
+            nominated: false,
+            remotes: Vec::new(),
+            last_check: None,
+        }
     }
 
     /// Takes our credentials of a new session. Different ones are a restart; returns the ufrag
@@ -76,7 +83,9 @@ impl IceLite {
 
     /// The user name fragments that checks to us may carry.
     pub(crate) fn ufrags(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.current).chain(&self.previous).map(|credentials| credentials.ufrag.as_str())
+        std::iter::once(&self.current)
+            .chain(&self.previous)
+            .map(|credentials| credentials.ufrag.as_str())
     }
 
     /// A binding request arrived. `None` if it is not authentic: no answer then, since an answer
@@ -94,7 +103,11 @@ impl IceLite {
         }
         if request.controlled {
             let response = request.role_conflict(&credentials.pwd);
-            return Some(Checked { response, valid: false, retired: None });
+            return Some(Checked {
+                response,
+                valid: false,
+                retired: None,
+            });
         }
         let response = request.success(path.remote, &credentials.pwd);
         let retired = if is_current { self.retire(now) } else { None };
@@ -108,7 +121,11 @@ impl IceLite {
             }
             self.nominated |= request.nominates;
         }
-        Some(Checked { response, valid: true, retired })
+        Some(Checked {
+            response,
+            valid: true,
+            retired,
+        })
     }
 
     /// Where to send; `None` before the first check.
@@ -131,7 +148,12 @@ impl IceLite {
                     && now.saturating_duration_since(remote.last_check) > limits::REMOTE_IDLE_MAX
             }
         };
-        let expired = self.remotes.iter().filter(|remote| gone(remote)).map(|remote| remote.address).collect();
+        let expired = self
+            .remotes
+            .iter()
+            .filter(|remote| gone(remote))
+            .map(|remote| remote.address)
+            .collect();
         self.remotes.retain(|remote| !gone(remote));
         expired
     }
@@ -162,12 +184,20 @@ impl IceLite {
             // Marked, not removed: `expire` reports it, so that the demultiplexer forgets it too.
             let selected = self.selected.map(|path| path.remote);
             let spare = |remote: &&mut Remote| remote.expires.is_none() && Some(remote.address) != selected;
-            let oldest = self.remotes.iter_mut().filter(spare).min_by_key(|remote| remote.last_check);
+            let oldest = self
+                .remotes
+                .iter_mut()
+                .filter(spare)
+                .min_by_key(|remote| remote.last_check);
             if let Some(oldest) = oldest {
                 oldest.expires = Some(now);
             }
         }
-        self.remotes.push(Remote { address, last_check: now, expires: None });
+        self.remotes.push(Remote {
+            address,
+            last_check: now,
+            expires: None,
+        });
     }
 }
 
@@ -180,11 +210,17 @@ mod tests {
     use std::time::Duration;
 
     fn credentials(name: &str) -> IceCredentials {
-        IceCredentials { ufrag: name.into(), pwd: format!("password of {name}") }
+        IceCredentials {
+            ufrag: name.into(),
+            pwd: format!("password of {name}"),
+        }
     }
 
     fn path(port: u16) -> Path {
-        Path { remote: SocketAddr::from(([192, 0, 2, 1], port)), local: None }
+        Path {
+            remote: SocketAddr::from(([192, 0, 2, 1], port)),
+            local: None,
+        }
     }
 
     fn check(ice: &mut IceLite, name: &str, port: u16, now: Instant) -> Option<Checked> {

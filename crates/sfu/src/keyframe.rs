@@ -15,7 +15,11 @@ pub(crate) struct KeyframeRequests {
 
 impl KeyframeRequests {
     pub(crate) fn new() -> Self {
-        Self { wanted: false, asked: None, interval: limits::KEYFRAME_INTERVAL_MIN }
+        Self {
+            wanted: false,
+            asked: None,
+            interval: limits::KEYFRAME_INTERVAL_MIN,
+        }
     }
 
     /// Somebody new, or somebody's decoder, needs one.
@@ -37,7 +41,9 @@ impl KeyframeRequests {
 
     /// Whether to ask now; counts as having asked.
     pub(crate) fn take_due(&mut self, now: Instant) -> bool {
-        let resting = self.asked.is_some_and(|at| now.saturating_duration_since(at) < self.interval);
+        let resting = self
+            .asked
+            .is_some_and(|at| now.saturating_duration_since(at) < self.interval);
         if !self.wanted || resting {
             return false;
         }

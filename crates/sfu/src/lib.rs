@@ -3,22 +3,22 @@
 //! Desired state goes in by [`Command`], facts come out by [`Event`]. Nothing here knows of rooms,
 //! participants or signaling.
 
-mod worker;
-mod plane;
-mod transport;
-mod track;
-mod forwarder;
-mod rewrite;
-mod clock;
-mod keyframe;
-mod codec;
 mod channels;
+mod clock;
+mod codec;
 mod engine;
+mod forwarder;
 mod ice;
-mod stun;
-mod udp;
-mod stats;
+mod keyframe;
 mod limits;
+mod plane;
+mod rewrite;
+mod stats;
+mod stun;
+mod track;
+mod transport;
+mod udp;
+mod worker;
 
 use std::fmt;
 use std::io;
@@ -157,9 +157,25 @@ impl Sfu {
         let (sender, commands) = mpsc::channel();
         let plane = Plane::new(engines, on_event, Instant::now());
         let (worker_wake, worker_stats) = (wake.clone(), stats.clone());
-        let run = move || Worker { socket: Socket::new(bound), plane, commands, wake: worker_wake, stats: worker_stats }.run();
+        let run = move || {
+            Worker {
+                socket: Socket::new(bound),
+                plane,
+                commands,
+                wake: worker_wake,
+                stats: worker_stats,
+            }
+            .run()
+        };
         let thread = std::thread::Builder::new().name("media-0".into()).spawn(run)?;
-        Ok(Self { local, fingerprint, commands: Some(sender), wake, stats, thread: Some(thread) })
+        Ok(Self {
+            local,
+            fingerprint,
+            commands: Some(sender),
+            wake,
+            stats,
+            thread: Some(thread),
+        })
     }
 
     /// The address bound.
@@ -174,7 +190,10 @@ impl Sfu {
 
     /// Tells the media plane. Never blocks; false if the worker is gone.
     pub fn send(&self, command: Command) -> bool {
-        let sent = self.commands.as_ref().is_some_and(|commands| commands.send(command).is_ok());
+        let sent = self
+            .commands
+            .as_ref()
+            .is_some_and(|commands| commands.send(command).is_ok());
         self.wake.wake();
         sent
     }
@@ -198,6 +217,8 @@ impl Drop for Sfu {
 
 impl fmt::Debug for Sfu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sfu").field("local", &self.local).finish_non_exhaustive()
+        f.debug_struct("Sfu")
+            .field("local", &self.local)
+            .finish_non_exhaustive()
     }
 }

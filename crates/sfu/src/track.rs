@@ -56,7 +56,12 @@ impl Track {
 
     /// Whether it is still the same streams.
     pub(crate) fn matches(&self, binding: &ReceiveBinding) -> bool {
-        self.kind == binding.kind && self.layers.iter().map(|layer| layer.stream).eq(binding.layers.iter().copied())
+        self.kind == binding.kind
+            && self
+                .layers
+                .iter()
+                .map(|layer| layer.stream)
+                .eq(binding.layers.iter().copied())
     }
 
     pub(crate) fn codec(&self, payload_type: u8) -> Option<&Codec> {
@@ -71,7 +76,9 @@ impl Track {
     /// Chooses the layer for subscribers: the highest that is alive, else the one there was.
     pub(crate) fn choose_target(&mut self, now: Instant) {
         let alive = |layer: &Layer| {
-            layer.last_packet.is_some_and(|at| now.saturating_duration_since(at) < limits::LAYER_SILENT_AFTER)
+            layer
+                .last_packet
+                .is_some_and(|at| now.saturating_duration_since(at) < limits::LAYER_SILENT_AFTER)
         };
         if let Some(highest) = self.layers.iter().rposition(alive) {
             self.target = highest;

@@ -33,8 +33,14 @@ impl<E: Engine> Guarded<E> {
 /// Turns a panic into an error.
 pub(crate) fn guard<R>(call: impl FnOnce() -> Result<R, EngineError>) -> Result<R, EngineError> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
-        let message = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-        Err(EngineError::Failed(format!("panic: {}", message.unwrap_or("without a message"))))
+        let message = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or(panic.downcast_ref::<String>().map(String::as_str));
+        Err(EngineError::Failed(format!(
+            "panic: {}",
+            message.unwrap_or("without a message")
+        )))
     })
 }
 
@@ -44,7 +50,9 @@ pub(crate) enum Phase {
     /// No valid check yet.
     Waiting,
     /// Checks arrive, DTLS is not up.
-    Handshaking { since: Instant },
+    Handshaking {
+        since: Instant,
+    },
     Connected,
     /// It was connected; checks stopped.
     Interrupted,

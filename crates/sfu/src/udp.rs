@@ -12,8 +12,8 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    self, AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockFlag, SockType, SockaddrStorage,
-    sockopt,
+    self, AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockFlag, SockType,
+    SockaddrStorage, sockopt,
 };
 
 use crate::ice::Path;
@@ -64,7 +64,11 @@ pub(crate) struct Bound {
 impl Bound {
     /// Binds; `[::]` takes IPv4 too.
     pub(crate) fn new(address: SocketAddr) -> io::Result<Self> {
-        let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let family = if address.is_ipv4() {
+            AddressFamily::Inet
+        } else {
+            AddressFamily::Inet6
+        };
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         let fd: OwnedFd = socket::socket(family, SockType::Datagram, flags, None)?;
         let wildcard = address.ip().is_unspecified();
@@ -82,7 +86,11 @@ impl Bound {
         socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
         let socket = UdpSocket::from(fd);
         let local = socket.local_addr()?;
-        Ok(Self { socket, local, wildcard })
+        Ok(Self {
+            socket,
+            local,
+            wildcard,
+        })
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
@@ -92,7 +100,11 @@ impl Bound {
 
 impl Socket {
     pub(crate) fn new(bound: Bound) -> Self {
-        let Bound { socket, local, wildcard } = bound;
+        let Bound {
+            socket,
+            local,
+            wildcard,
+        } = bound;
         Self {
             local,
             socket,
@@ -117,7 +129,13 @@ impl Socket {
             std::array::from_fn(|_| [IoSliceMut::new(slots.next().unwrap_or_default())])
         };
         let fd = self.socket.as_raw_fd();
-        let results = match socket::recvmmsg(fd, &mut self.receive_headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None) {
+        let results = match socket::recvmmsg(
+            fd,
+            &mut self.receive_headers,
+            slices.iter_mut(),
+            MsgFlags::MSG_DONTWAIT,
+            None,
+        ) {
             Ok(results) => results,
             Err(Errno::EAGAIN | Errno::EINTR) => return Ok(0),
             Err(errno) => return Err(errno.into()),
@@ -163,14 +181,21 @@ impl Socket {
     fn send_run(&mut self, run: &[Outgoing], local: Option<IpAddr>, flushed: &mut Flushed) -> usize {
         let mapped = self.local.is_ipv6();
         let slices: Vec<[IoSlice<'_>; 1]> = run.iter().map(|o| [IoSlice::new(&o.bytes)]).collect();
-        let addresses: Vec<Option<SockaddrStorage>> = run.iter().map(|o| Some(wire_address(o.path.remote, mapped).into())).collect();
+        let addresses: Vec<Option<SockaddrStorage>> = run
+            .iter()
+            .map(|o| Some(wire_address(o.path.remote, mapped).into()))
+            .collect();
         let fd = self.socket.as_raw_fd();
         let info4;
         let info6;
         let (headers, control) = match (local, mapped) {
             (None, _) => (&mut self.plain_headers, None),
             (Some(IpAddr::V4(ip)), false) => {
-                info4 = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: in_addr(ip), ipi_addr: in_addr(Ipv4Addr::UNSPECIFIED) };
+                info4 = libc::in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: in_addr(ip),
+                    ipi_addr: in_addr(Ipv4Addr::UNSPECIFIED),
+                };
                 (&mut self.from_headers, Some(ControlMessage::Ipv4PacketInfo(&info4)))
             }
             (Some(ip), _) => {
@@ -178,7 +203,10 @@ impl Socket {
                     IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
                     IpAddr::V6(ip) => ip.octets(),
                 };
-                info6 = libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: octets }, ipi6_ifindex: 0 };
+                info6 = libc::in6_pktinfo {
+                    ipi6_addr: libc::in6_addr { s6_addr: octets },
+                    ipi6_ifindex: 0,
+                };
                 (&mut self.from_headers, Some(ControlMessage::Ipv6PacketInfo(&info6)))
             }
         };
@@ -222,7 +250,11 @@ fn receive_headers(local: SocketAddr, wildcard: bool) -> MultiHeaders<SockaddrSt
 }
 
 fn from_headers(local: SocketAddr) -> MultiHeaders<SockaddrStorage> {
-    let space = if local.is_ipv4() { cmsg_space!(libc::in_pktinfo) } else { cmsg_space!(libc::in6_pktinfo) };
+    let space = if local.is_ipv4() {
+        cmsg_space!(libc::in_pktinfo)
+    } else {
+        cmsg_space!(libc::in6_pktinfo)
+    };
     MultiHeaders::preallocate(limits::SEND_BATCH_MAX, Some(space))
 }
 
@@ -256,7 +288,9 @@ fn wire_address(address: SocketAddr, mapped: bool) -> SocketAddr {
 }
 
 fn in_addr(ip: Ipv4Addr) -> libc::in_addr {
-    libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) }
+    libc::in_addr {
+        s_addr: u32::from_ne_bytes(ip.octets()),
+    }
 }
 
 #[cfg(test)]
@@ -287,7 +321,12 @@ mod tests {
         let (path, bytes) = server.datagram(0);
         assert_eq!(bytes, b"question");
         assert_eq!(path.remote, client.local_addr().unwrap());
-        let mut queue: Vec<Outgoing> = (0..100_u8).map(|i| Outgoing { path, bytes: vec![i; 10] }).collect();
+        let mut queue: Vec<Outgoing> = (0..100_u8)
+            .map(|i| Outgoing {
+                path,
+                bytes: vec![i; 10],
+            })
+            .collect();
         let flushed = server.flush(&mut queue);
         assert_eq!((flushed.datagrams, flushed.bytes, flushed.refused), (100, 1000, 0));
         for i in 0..100_u8 {
@@ -322,8 +361,14 @@ mod tests {
         let mut server = Socket::new(Bound::new("127.0.0.1:0".parse().unwrap()).unwrap());
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-        let to = |remote: SocketAddr| Outgoing { path: Path { remote, local: None }, bytes: vec![1] };
-        let mut queue = vec![to("255.255.255.255:9".parse().unwrap()), to(client.local_addr().unwrap())];
+        let to = |remote: SocketAddr| Outgoing {
+            path: Path { remote, local: None },
+            bytes: vec![1],
+        };
+        let mut queue = vec![
+            to("255.255.255.255:9".parse().unwrap()),
+            to(client.local_addr().unwrap()),
+        ];
         let flushed = server.flush(&mut queue);
         assert_eq!((flushed.datagrams, flushed.refused), (1, 1));
         assert_eq!(client.recv_from(&mut [0; 8]).unwrap().0, 1);

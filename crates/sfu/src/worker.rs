@@ -34,7 +34,10 @@ pub(crate) struct Wake {
 impl Wake {
     pub(crate) fn new() -> io::Result<Self> {
         let event = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
-        Ok(Self { event, pending: AtomicBool::new(false) })
+        Ok(Self {
+            event,
+            pending: AtomicBool::new(false),
+        })
     }
 
     /// Ends the worker's sleep, now or the next one.
@@ -93,7 +96,10 @@ impl<E: Engines> Worker<E> {
             true => PollTimeout::ZERO,
             false => poll_timeout(self.plane.next_deadline(), Instant::now()),
         };
-        let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN), PollFd::new(self.wake.event.as_fd(), PollFlags::POLLIN)];
+        let mut fds = [
+            PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.wake.event.as_fd(), PollFlags::POLLIN),
+        ];
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => tracing::error!(%errno, "waiting for datagrams failed"),

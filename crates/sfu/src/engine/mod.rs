@@ -143,9 +143,17 @@ pub(crate) enum Output {
     /// The client asks for a key frame of what we send.
     KeyframeWanted(SendHandle),
     /// A channel of either side is open.
-    ChannelOpen { channel: ChannelHandle, label: String, reliability: Reliability },
+    ChannelOpen {
+        channel: ChannelHandle,
+        label: String,
+        reliability: Reliability,
+    },
     /// A message arrived.
-    ChannelMessage { channel: ChannelHandle, binary: bool, message: Vec<u8> },
+    ChannelMessage {
+        channel: ChannelHandle,
+        binary: bool,
+        message: Vec<u8>,
+    },
     /// A channel is gone.
     ChannelClosed(ChannelHandle),
     /// Less than half of the bound waits on this channel.

@@ -31,13 +31,24 @@ impl ResendRing {
         if self.packets.len() >= limits::RESEND_PACKETS_MAX {
             self.packets.pop_front();
         }
-        self.packets.push_back(Sealed { sequence, datagram: datagram.to_vec(), resends: 0, last_resend: None });
+        self.packets.push_back(Sealed {
+            sequence,
+            datagram: datagram.to_vec(),
+            resends: 0,
+            last_resend: None,
+        });
     }
 
     /// The packet as it was sent, unless it is too old or was sent too often.
     pub(super) fn resend(&mut self, sequence: u16, now: Instant) -> Option<Vec<u8>> {
-        let packet = self.packets.iter_mut().rev().find(|packet| packet.sequence == sequence)?;
-        let recent = packet.last_resend.is_some_and(|at| now.saturating_duration_since(at) < RESEND_INTERVAL_MIN);
+        let packet = self
+            .packets
+            .iter_mut()
+            .rev()
+            .find(|packet| packet.sequence == sequence)?;
+        let recent = packet
+            .last_resend
+            .is_some_and(|at| now.saturating_duration_since(at) < RESEND_INTERVAL_MIN);
         if recent || packet.resends >= limits::RESENDS_PER_PACKET_MAX {
             return None;
         }

@@ -9,16 +9,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use negotiation::{
-    Codec, CodecFormat, DtlsRole, Extension, Fingerprint, Layer, MediaKind, NegotiatedSession, Section,
-};
+use negotiation::{Codec, CodecFormat, DtlsRole, Extension, Fingerprint, Layer, MediaKind, NegotiatedSession, Section};
 use str0m::channel::{ChannelConfig, ChannelId};
 use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
 use str0m::format::{CodecConfig, CodecSpec, FormatParams, PayloadParams};
 use str0m::media::{Frequency, KeyframeRequestKind, MediaTime, Mid, Pt};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::rtcp::Rtcp;
-use str0m::rtp::{self, ExtensionMap, ExtensionValues, RawPacket, RtpPacket, RtpWrite, Ssrc, VideoOrientation, Vp8Descriptor};
+use str0m::rtp::{
+    self, ExtensionMap, ExtensionValues, RawPacket, RtpPacket, RtpWrite, Ssrc, VideoOrientation, Vp8Descriptor,
+};
 use str0m::{Candidate, Event, IceCreds, Input, Rtc, RtcConfig, RtcError};
 
 use super::resend::{ResendRing, rtp_identity};
@@ -55,7 +55,11 @@ impl RtcEngines {
             .generate_certificate()
             .ok_or_else(|| EngineError::Failed("the cipher library makes no certificates".into()))?;
         let fingerprint = Fingerprint(crypto.sha256_provider.sha256(&certificate.certificate));
-        Ok(Self { certificate, fingerprint, crypto })
+        Ok(Self {
+            certificate,
+            fingerprint,
+            crypto,
+        })
     }
 }
 
@@ -176,7 +180,9 @@ impl RtcEngine {
             }
         }
         for section in &session.sections {
-            let Some(state) = self.sections.get_mut(&section.mid) else { continue };
+            let Some(state) = self.sections.get_mut(&section.mid) else {
+                continue;
+            };
             let receive = match &state.receive {
                 Some(receive) if !receive.matches(section) => state.receive.take(),
                 _ => None,
@@ -213,11 +219,19 @@ impl RtcEngine {
             let mid = Mid::from(section.mid.as_str());
             // str0m's identifiers are short and alphanumeric; browsers number their sections.
             if *mid != *section.mid || self.sections.values().any(|state| state.mid == mid) {
-                tracing::warn!(mid = section.mid, "left out a section whose mid the engine cannot carry");
+                tracing::warn!(
+                    mid = section.mid,
+                    "left out a section whose mid the engine cannot carry"
+                );
                 return;
             }
             self.rtc.direct_api().declare_media(mid, media_kind(section.kind));
-            let state = SectionState { mid, kind: section.kind, receive: None, send: None };
+            let state = SectionState {
+                mid,
+                kind: section.kind,
+                receive: None,
+                send: None,
+            };
             self.sections.insert(section.mid.clone(), state);
         }
         self.note_payload_types(section);
@@ -226,7 +240,9 @@ impl RtcEngine {
     }
 
     fn apply_receive(&mut self, section: &Section) {
-        let Some(state) = self.sections.get_mut(&section.mid) else { return };
+        let Some(state) = self.sections.get_mut(&section.mid) else {
+            return;
+        };
         let Some(receive) = &section.receive else { return };
         if state.receive.is_some() {
             return;
@@ -248,17 +264,25 @@ impl RtcEngine {
             }
             layers.push((layer, handle));
         }
-        state.receive = Some(ReceiveState { track_id: receive.track_id.as_str().into(), layers });
+        state.receive = Some(ReceiveState {
+            track_id: receive.track_id.as_str().into(),
+            layers,
+        });
     }
 
     fn apply_send(&mut self, section: &Section) {
-        let Some(state) = self.sections.get_mut(&section.mid) else { return };
+        let Some(state) = self.sections.get_mut(&section.mid) else {
+            return;
+        };
         let Some(send) = &section.send else { return };
         if state.send.is_some() {
             return;
         }
         if self.retired.contains(&send.layer.ssrc) {
-            tracing::error!(ssrc = send.layer.ssrc, "left out a track whose SSRC was used and given up before");
+            tracing::error!(
+                ssrc = send.layer.ssrc,
+                "left out a track whose SSRC was used and given up before"
+            );
             return;
         }
         let rtx = send.layer.rtx.map(Ssrc::from);
@@ -268,7 +292,10 @@ impl RtcEngine {
         stream.set_rtx_cache(limits::RTX_PACKETS_MAX, limits::RTX_AGE_MAX, None);
         stream.set_unpaced(true);
         state.send = Some(send.layer);
-        let nack_without_rtx = section.codecs.iter().any(|codec| codec.feedback.nack && codec.rtx.is_none());
+        let nack_without_rtx = section
+            .codecs
+            .iter()
+            .any(|codec| codec.feedback.nack && codec.rtx.is_none());
         if section.kind == MediaKind::Video && nack_without_rtx && send.layer.rtx.is_none() {
             self.resends.insert(send.layer.ssrc, ResendRing::default());
         }
@@ -277,7 +304,12 @@ impl RtcEngine {
     /// str0m's table of payload types cannot grow after its creation.
     fn note_payload_types(&mut self, section: &Section) {
         for codec in &section.codecs {
-            let known = self.rtc.codec_config().params().iter().any(|p| *p.pt() == codec.payload_type);
+            let known = self
+                .rtc
+                .codec_config()
+                .params()
+                .iter()
+                .any(|p| *p.pt() == codec.payload_type);
             if !known && self.unknown_payload_types.insert(codec.payload_type) {
                 tracing::warn!(
                     payload_type = codec.payload_type,
@@ -290,7 +322,9 @@ impl RtcEngine {
     fn bindings(&self, session: &NegotiatedSession) -> Bindings {
         let mut bindings = Bindings::default();
         for section in &session.sections {
-            let Some(state) = self.sections.get(&section.mid) else { continue };
+            let Some(state) = self.sections.get(&section.mid) else {
+                continue;
+            };
             if let (Some(receive), Some(_)) = (&state.receive, &section.receive) {
                 bindings.receives.push(ReceiveBinding {
                     track_id: receive.track_id.clone(),
@@ -374,7 +408,11 @@ impl RtcEngine {
             Event::ChannelOpen(id, label) => self.handle_channel_open(id, label),
             Event::ChannelData(data) => {
                 let channel = *self.channels.get(&data.id)?;
-                Some(Output::ChannelMessage { channel, binary: data.binary, message: data.data })
+                Some(Output::ChannelMessage {
+                    channel,
+                    binary: data.binary,
+                    message: data.data,
+                })
             }
             Event::ChannelClose(id) => {
                 let channel = self.channels.remove(&id)?;
@@ -403,7 +441,10 @@ impl RtcEngine {
             extensions: HeaderExtensions {
                 audio_level: values.audio_level.map(|level| (level, values.voice_activity)),
                 rotation: values.video_orientation.map(|orientation| orientation as u8),
-                playout_delay: values.play_delay_min.zip(values.play_delay_max).map(|(min, max)| (tens_of_ms(min), tens_of_ms(max))),
+                playout_delay: values
+                    .play_delay_min
+                    .zip(values.play_delay_max)
+                    .map(|(min, max)| (tens_of_ms(min), tens_of_ms(max))),
             },
             arrival: packet.timestamp,
             payload: packet.payload,
@@ -414,22 +455,34 @@ impl RtcEngine {
     fn bind_by_mid(&mut self, ssrc: u32) -> Option<RecvHandle> {
         let mid = self.rtc.direct_api().stream_rx(&Ssrc::from(ssrc))?.mid();
         let state = self.sections.values().find(|state| state.mid == mid)?;
-        let (_, handle) = *state.receive.as_ref()?.layers.iter().find(|(layer, _)| layer.is_none())?;
+        let (_, handle) = *state
+            .receive
+            .as_ref()?
+            .layers
+            .iter()
+            .find(|(layer, _)| layer.is_none())?;
         self.receives.retain(|_, known| *known != handle);
         self.receives.insert(ssrc, handle);
         Some(handle)
     }
 
     fn handle_raw(&mut self, raw: RawPacket) {
-        let RawPacket::RtcpRx(Rtcp::Nack(nack)) = raw else { return };
-        let Some(ring) = self.resends.get_mut(&*nack.ssrc) else { return };
+        let RawPacket::RtcpRx(Rtcp::Nack(nack)) = raw else {
+            return;
+        };
+        let Some(ring) = self.resends.get_mut(&*nack.ssrc) else {
+            return;
+        };
         for entry in nack.reports.iter() {
-            let following = (0..16).filter(|bit| entry.blp & (1 << bit) != 0).map(|bit| entry.pid.wrapping_add(bit + 1));
+            let following = (0..16)
+                .filter(|bit| entry.blp & (1 << bit) != 0)
+                .map(|bit| entry.pid.wrapping_add(bit + 1));
             for sequence in std::iter::once(entry.pid).chain(following) {
                 if self.pending.len() >= limits::RESEND_QUEUE_MAX {
                     return;
                 }
-                self.pending.extend(ring.resend(sequence, self.now).map(Output::Transmit));
+                self.pending
+                    .extend(ring.resend(sequence, self.now).map(Output::Transmit));
             }
         }
     }
@@ -451,8 +504,16 @@ impl RtcEngine {
             str0m::channel::Reliability::MaxPacketLifetime { lifetime } => Delivery::LifetimeMs(lifetime),
             str0m::channel::Reliability::MaxRetransmits { retransmits } => Delivery::Retransmits(retransmits),
         };
-        let reliability = Reliability { ordered: config.ordered, limit, protocol: config.protocol };
-        Some(Output::ChannelOpen { channel, label, reliability })
+        let reliability = Reliability {
+            ordered: config.ordered,
+            limit,
+            protocol: config.protocol,
+        };
+        Some(Output::ChannelOpen {
+            channel,
+            label,
+            reliability,
+        })
     }
 
     fn remember_channel(&mut self, id: ChannelId) -> ChannelHandle {
@@ -490,12 +551,17 @@ impl Engine for RtcEngine {
         let receive = Receive::new(Protocol::Udp, INNER_REMOTE, INNER_LOCAL, &check)
             .map_err(|error| EngineError::Failed(error.to_string()))?;
         self.rtc.handle_input(Input::Receive(now, receive)).map_err(failed)?;
-        self.rtc.direct_api().start_dtls(self.role == DtlsRole::Client).map_err(failed)
+        self.rtc
+            .direct_api()
+            .start_dtls(self.role == DtlsRole::Client)
+            .map_err(failed)
     }
 
     fn receive(&mut self, datagram: &[u8], now: Instant) -> Result<(), EngineError> {
         self.now = now;
-        let Ok(receive) = Receive::new(Protocol::Udp, INNER_REMOTE, INNER_LOCAL, datagram) else { return Ok(()) };
+        let Ok(receive) = Receive::new(Protocol::Udp, INNER_REMOTE, INNER_LOCAL, datagram) else {
+            return Ok(());
+        };
         if let Err(error) = self.rtc.handle_input(Input::Receive(now, receive)) {
             // Once connected, a datagram that does not fit is a forgery, not the client's end.
             self.handshake_errors += u32::from(!self.connected);
@@ -529,7 +595,9 @@ impl Engine for RtcEngine {
 
     fn send(&mut self, stream: SendHandle, packet: SendPacket) -> bool {
         let mut api = self.rtc.direct_api();
-        let Some(stream) = api.stream_tx(&Ssrc::from(stream.0)) else { return false };
+        let Some(stream) = api.stream_tx(&Ssrc::from(stream.0)) else {
+            return false;
+        };
         let patch = packet.vp8.and_then(|ids| vp8_patch(&packet.payload, ids));
         let mut write = RtpWrite::new(
             Pt::from(packet.payload_type),
@@ -549,7 +617,11 @@ impl Engine for RtcEngine {
     }
 
     fn request_keyframe(&mut self, stream: RecvHandle) {
-        let ssrc = self.receives.iter().find(|(_, handle)| **handle == stream).map(|(ssrc, _)| *ssrc);
+        let ssrc = self
+            .receives
+            .iter()
+            .find(|(_, handle)| **handle == stream)
+            .map(|(ssrc, _)| *ssrc);
         let mut api = self.rtc.direct_api();
         if let Some(stream) = ssrc.and_then(|ssrc| api.stream_rx(&Ssrc::from(ssrc))) {
             stream.request_keyframe(KeyframeRequestKind::Pli);
@@ -590,7 +662,9 @@ impl Engine for RtcEngine {
     }
 
     fn close_channel(&mut self, channel: ChannelHandle) {
-        let Some(id) = self.channel_ids.get(&channel).copied() else { return };
+        let Some(id) = self.channel_ids.get(&channel).copied() else {
+            return;
+        };
         // Before it is open there is nothing to close: its opening is awaited.
         if self.rtc.channel(id).is_some() {
             self.rtc.direct_api().close_data_channel(id);
@@ -626,13 +700,21 @@ fn failed(error: RtcError) -> EngineError {
 }
 
 fn inner_credentials() -> IceCreds {
-    IceCreds { ufrag: INNER_UFRAG.into(), pass: INNER_PWD.into() }
+    IceCreds {
+        ufrag: INNER_UFRAG.into(),
+        pass: INNER_PWD.into(),
+    }
 }
 
 /// Whether the client takes NACK but no RTX for a video format: Firefox through the SDK.
 fn takes_plain_resends(session: &NegotiatedSession) -> bool {
-    let video = session.sections.iter().filter(|section| section.kind == MediaKind::Video);
-    video.flat_map(|section| &section.codecs).any(|codec| codec.feedback.nack && codec.rtx.is_none())
+    let video = session
+        .sections
+        .iter()
+        .filter(|section| section.kind == MediaKind::Video);
+    video
+        .flat_map(|section| &section.codecs)
+        .any(|codec| codec.feedback.nack && codec.rtx.is_none())
 }
 
 fn extension_map(session: &NegotiatedSession) -> ExtensionMap {
@@ -672,13 +754,20 @@ fn payload_params(session: &NegotiatedSession) -> Vec<PayloadParams> {
 /// passes through unopened.
 fn codec_spec(codec: &Codec) -> CodecSpec {
     let (format, clock_rate, channels) = match codec.format {
-        CodecFormat::Opus { .. } | CodecFormat::Red { .. } => (str0m::format::Codec::Opus, Frequency::FORTY_EIGHT_KHZ, Some(2)),
+        CodecFormat::Opus { .. } | CodecFormat::Red { .. } => {
+            (str0m::format::Codec::Opus, Frequency::FORTY_EIGHT_KHZ, Some(2))
+        }
         CodecFormat::Vp8 => (str0m::format::Codec::Vp8, Frequency::NINETY_KHZ, None),
         CodecFormat::Vp9 { .. } => (str0m::format::Codec::Vp9, Frequency::NINETY_KHZ, None),
         CodecFormat::H264 { .. } => (str0m::format::Codec::H264, Frequency::NINETY_KHZ, None),
         CodecFormat::Av1 { .. } => (str0m::format::Codec::Av1, Frequency::NINETY_KHZ, None),
     };
-    CodecSpec { codec: format, clock_rate, channels, format: FormatParams::default() }
+    CodecSpec {
+        codec: format,
+        clock_rate,
+        channels,
+        format: FormatParams::default(),
+    }
 }
 
 fn extension_values(extensions: HeaderExtensions) -> ExtensionValues {

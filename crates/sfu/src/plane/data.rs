@@ -18,7 +18,9 @@ impl<E: Engines> Plane<E> {
         reliability: Reliability,
         now: Instant,
     ) {
-        let Some(transport) = self.transports.get_mut(&id) else { return };
+        let Some(transport) = self.transports.get_mut(&id) else {
+            return;
+        };
         match transport.channels.opened(channel, label, reliability) {
             Opened::Ours => self.drain_channel(id, channel),
             Opened::Theirs(_) => {
@@ -34,7 +36,9 @@ impl<E: Engines> Plane<E> {
     }
 
     pub(super) fn handle_channel_closed(&mut self, id: TransportId, channel: ChannelHandle, now: Instant) {
-        let Some(transport) = self.transports.get_mut(&id) else { return };
+        let Some(transport) = self.transports.get_mut(&id) else {
+            return;
+        };
         if transport.channels.closed(channel).is_some() {
             for listener in self.listeners.get(&id).cloned().unwrap_or_default() {
                 self.reconcile(listener, id, now);
@@ -43,18 +47,42 @@ impl<E: Engines> Plane<E> {
     }
 
     /// A message of a publisher goes to all who receive its channel.
-    pub(super) fn forward_message(&mut self, source: TransportId, channel: ChannelHandle, binary: bool, message: &[u8]) {
+    pub(super) fn forward_message(
+        &mut self,
+        source: TransportId,
+        channel: ChannelHandle,
+        binary: bool,
+        message: &[u8],
+    ) {
         if message.len() > limits::MESSAGE_BYTES_MAX {
             self.stats.dropped_messages += 1;
             return;
         }
-        let Some(label) = self.transports.get(&source).and_then(|transport| transport.channels.label(channel)) else { return };
-        let message = Message { binary, bytes: Arc::from(message) };
+        let Some(label) = self
+            .transports
+            .get(&source)
+            .and_then(|transport| transport.channels.label(channel))
+        else {
+            return;
+        };
+        let message = Message {
+            binary,
+            bytes: Arc::from(message),
+        };
         for listener in self.listeners.get(&source).cloned().unwrap_or_default() {
-            for (_, id) in self.data_routes(listener, source).into_iter().filter(|(from, _)| *from == label) {
-                let too_large = self.transports.get(&listener).is_some_and(|t| exceeds_client(t, message.bytes.len()));
+            for (_, id) in self
+                .data_routes(listener, source)
+                .into_iter()
+                .filter(|(from, _)| *from == label)
+            {
+                let too_large = self
+                    .transports
+                    .get(&listener)
+                    .is_some_and(|t| exceeds_client(t, message.bytes.len()));
                 let sent = !too_large
-                    && self.with_engine(listener, |channels, engine| channels.write(engine, &id, &message)).unwrap_or(false);
+                    && self
+                        .with_engine(listener, |channels, engine| channels.write(engine, &id, &message))
+                        .unwrap_or(false);
                 match sent {
                     true => self.stats.messages_forwarded += 1,
                     false => self.stats.dropped_messages += 1,
@@ -69,7 +97,9 @@ impl<E: Engines> Plane<E> {
 
     /// Opens and closes channels so that they are those of the routes whose sources are open.
     pub(super) fn reconcile_channels(&mut self, id: TransportId, source: TransportId) {
-        let Some(transport) = self.transports.get(&id) else { return };
+        let Some(transport) = self.transports.get(&id) else {
+            return;
+        };
         let can_open = transport.session.sctp.is_some();
         let mut missing = Vec::new();
         for (label, route_id) in self.data_routes(id, source) {
@@ -95,7 +125,9 @@ impl<E: Engines> Plane<E> {
     }
 
     fn close_stale_channels(&mut self, id: TransportId) {
-        let Some(transport) = self.transports.get(&id) else { return };
+        let Some(transport) = self.transports.get(&id) else {
+            return;
+        };
         let live = |route_id: &Arc<str>| {
             transport.routes.iter().any(|(source, routes)| {
                 let publisher = self.transports.get(source);
@@ -106,18 +138,19 @@ impl<E: Engines> Plane<E> {
                 })
             })
         };
-        let stale: Vec<Arc<str>> = transport.channels.out_ids().filter(|route_id| !live(route_id)).cloned().collect();
+        let stale: Vec<Arc<str>> = transport
+            .channels
+            .out_ids()
+            .filter(|route_id| !live(route_id))
+            .cloned()
+            .collect();
         for route_id in stale {
             self.with_engine(id, |channels, engine| channels.close(engine, &route_id));
         }
     }
 
     /// Lets the channels of a transport use its engine.
-    fn with_engine<R>(
-        &mut self,
-        id: TransportId,
-        call: impl FnOnce(&mut Channels, &mut E::Engine) -> R,
-    ) -> Option<R> {
+    fn with_engine<R>(&mut self, id: TransportId, call: impl FnOnce(&mut Channels, &mut E::Engine) -> R) -> Option<R> {
         let transport = self.transports.get_mut(&id)?;
         let channels = &mut transport.channels;
         let result: Result<R, EngineError> = transport.engine.call(|engine| Ok(call(channels, engine)));

@@ -118,7 +118,9 @@ impl<E: Engines> Plane<E> {
 
     /// When the next turn has to be, at the latest.
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.timers.first().map_or(self.next_tick, |(at, _)| self.next_tick.min(*at))
+        self.timers
+            .first()
+            .map_or(self.next_tick, |(at, _)| self.next_tick.min(*at))
     }
 
     /// Runs what is due and everything that this turn touched.
@@ -148,7 +150,9 @@ impl<E: Engines> Plane<E> {
         if !self.transports.contains_key(&id) && !self.make(id, &session, now) {
             return;
         }
-        let Some(transport) = self.transports.get_mut(&id) else { return };
+        let Some(transport) = self.transports.get_mut(&id) else {
+            return;
+        };
         let newer = session.number > transport.session.number || transport.session.number == 0;
         let first = Arc::ptr_eq(&transport.session, &session);
         if !first && !newer {
@@ -209,7 +213,10 @@ impl<E: Engines> Plane<E> {
         }
         if let Some((oldest, _)) = waiting.min_by_key(|(_, transport)| transport.made) {
             let oldest = *oldest;
-            self.lose(oldest, EngineError::Failed("too many transports are not connected".into()));
+            self.lose(
+                oldest,
+                EngineError::Failed("too many transports are not connected".into()),
+            );
         }
     }
 
@@ -227,7 +234,10 @@ impl<E: Engines> Plane<E> {
             self.stats.dropped_check += 1;
             return;
         };
-        self.outgoing.push(Outgoing { path, bytes: checked.response });
+        self.outgoing.push(Outgoing {
+            path,
+            bytes: checked.response,
+        });
         if !checked.valid {
             return;
         }
@@ -249,7 +259,9 @@ impl<E: Engines> Plane<E> {
     }
 
     fn start(&mut self, id: TransportId, now: Instant) {
-        let Some(transport) = self.transports.get_mut(&id) else { return };
+        let Some(transport) = self.transports.get_mut(&id) else {
+            return;
+        };
         transport.phase = Phase::Handshaking { since: now };
         match transport.engine.call(|engine| engine.start(now)) {
             Ok(()) => self.drive(id, now),
@@ -279,7 +291,9 @@ impl<E: Engines> Plane<E> {
     }
 
     fn receive(&mut self, id: TransportId, datagram: &[u8], now: Instant) {
-        let Some(transport) = self.transports.get_mut(&id) else { return };
+        let Some(transport) = self.transports.get_mut(&id) else {
+            return;
+        };
         match transport.engine.call(|engine| engine.receive(datagram, now)) {
             Ok(()) => self.drive(id, now),
             Err(error) => self.lose(id, error),
@@ -289,7 +303,9 @@ impl<E: Engines> Plane<E> {
     /// Polls an engine until it has nothing more to say.
     fn drive(&mut self, id: TransportId, now: Instant) {
         loop {
-            let Some(transport) = self.transports.get_mut(&id) else { return };
+            let Some(transport) = self.transports.get_mut(&id) else {
+                return;
+            };
             match transport.engine.call(Engine::poll) {
                 Ok(Polled::Output(output)) => self.handle_output(id, output, now),
                 Ok(Polled::Timeout(at)) => {
@@ -308,8 +324,16 @@ impl<E: Engines> Plane<E> {
             Output::SenderReport(report) => self.handle_sender_report(id, &report),
             Output::KeyframeWanted(stream) => self.handle_keyframe_wanted(id, stream, now),
             Output::Connected => self.set_connected(id, now),
-            Output::ChannelOpen { channel, label, reliability } => self.handle_channel_open(id, channel, &label, reliability, now),
-            Output::ChannelMessage { channel, binary, message } => self.forward_message(id, channel, binary, &message),
+            Output::ChannelOpen {
+                channel,
+                label,
+                reliability,
+            } => self.handle_channel_open(id, channel, &label, reliability, now),
+            Output::ChannelMessage {
+                channel,
+                binary,
+                message,
+            } => self.forward_message(id, channel, binary, &message),
             Output::ChannelClosed(channel) => self.handle_channel_closed(id, channel, now),
             Output::ChannelWritable(channel) => self.drain_channel(id, channel),
             Output::Closed => self.end_by_client(id, now),
@@ -324,7 +348,9 @@ impl<E: Engines> Plane<E> {
     }
 
     fn set_connected(&mut self, id: TransportId, now: Instant) {
-        let Some(transport) = self.transports.get_mut(&id) else { return };
+        let Some(transport) = self.transports.get_mut(&id) else {
+            return;
+        };
         transport.phase = Phase::Connected;
         (self.on_event)(Event::Connected { transport: id });
         self.demand_keyframes_for(id, now);
@@ -335,7 +361,10 @@ impl<E: Engines> Plane<E> {
         self.say_goodbye(id, now);
         self.remove(id);
         self.lost.insert(id);
-        (self.on_event)(Event::Lost { transport: id, reason: LostReason::Closed });
+        (self.on_event)(Event::Lost {
+            transport: id,
+            reason: LostReason::Closed,
+        });
     }
 
     fn close(&mut self, id: TransportId, now: Instant) {
@@ -345,7 +374,9 @@ impl<E: Engines> Plane<E> {
     }
 
     fn say_goodbye(&mut self, id: TransportId, now: Instant) {
-        let Some(transport) = self.transports.get_mut(&id) else { return };
+        let Some(transport) = self.transports.get_mut(&id) else {
+            return;
+        };
         let path = transport.ice.selected();
         let outgoing = &mut self.outgoing;
         let said = transport.engine.call(|engine| {
@@ -382,7 +413,9 @@ impl<E: Engines> Plane<E> {
     /// Forgets all about a transport.
     fn remove(&mut self, id: TransportId) {
         self.unlink(id);
-        let Some(transport) = self.transports.remove(&id) else { return };
+        let Some(transport) = self.transports.remove(&id) else {
+            return;
+        };
         for address in transport.ice.remotes() {
             if self.by_address.get(&address) == Some(&id) {
                 self.by_address.remove(&address);
@@ -409,7 +442,9 @@ impl<E: Engines> Plane<E> {
 
     fn run_handshakes(&mut self, now: Instant) {
         for _ in 0..limits::HANDSHAKE_DATAGRAMS_PER_TURN {
-            let Some((id, datagram)) = self.handshakes.pop_front() else { return };
+            let Some((id, datagram)) = self.handshakes.pop_front() else {
+                return;
+            };
             self.receive(id, &datagram, now);
         }
     }
@@ -417,7 +452,9 @@ impl<E: Engines> Plane<E> {
     fn run_timers(&mut self, now: Instant) {
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, id));
-            let Some(transport) = self.transports.get_mut(&id) else { continue };
+            let Some(transport) = self.transports.get_mut(&id) else {
+                continue;
+            };
             transport.timer = None;
             match transport.deadline {
                 Some(deadline) if deadline > now => self.set_deadline(id, deadline),
@@ -427,7 +464,9 @@ impl<E: Engines> Plane<E> {
     }
 
     fn run_engine(&mut self, id: TransportId, now: Instant) {
-        let Some(transport) = self.transports.get_mut(&id) else { return };
+        let Some(transport) = self.transports.get_mut(&id) else {
+            return;
+        };
         match transport.engine.call(|engine| engine.handle_timeout(now)) {
             Ok(()) => self.drive(id, now),
             Err(error) => self.lose(id, error),
@@ -436,7 +475,9 @@ impl<E: Engines> Plane<E> {
 
     /// Entries of the timer table are only ever moved forward; one that fires early is set again.
     fn set_deadline(&mut self, id: TransportId, at: Instant) {
-        let Some(transport) = self.transports.get_mut(&id) else { return };
+        let Some(transport) = self.transports.get_mut(&id) else {
+            return;
+        };
         transport.deadline = Some(at);
         if transport.timer.is_none_or(|timer| at < timer) {
             if let Some(timer) = transport.timer.replace(at) {
@@ -492,7 +533,9 @@ impl<E: Engines> Plane<E> {
                         interrupted.push(*id);
                     }
                 }
-                Phase::Handshaking { since } if now.saturating_duration_since(since) > limits::HANDSHAKE_TIME_MAX => late.push(*id),
+                Phase::Handshaking { since } if now.saturating_duration_since(since) > limits::HANDSHAKE_TIME_MAX => {
+                    late.push(*id)
+                }
                 _ => {}
             }
         }

@@ -56,13 +56,16 @@ impl<E: Engines> Plane<E> {
     }
 
     fn bind_receives(&mut self, id: TransportId, bindings: &Bindings) {
-        let Some(transport) = self.transports.get_mut(&id) else { return };
+        let Some(transport) = self.transports.get_mut(&id) else {
+            return;
+        };
         let before = std::mem::take(&mut transport.tracks);
         transport.receives.clear();
         for binding in &bindings.receives {
-            let kept = before.get(&binding.track_id).copied().filter(|key| {
-                self.tracks.get(key).is_some_and(|track| track.matches(binding))
-            });
+            let kept = before
+                .get(&binding.track_id)
+                .copied()
+                .filter(|key| self.tracks.get(key).is_some_and(|track| track.matches(binding)));
             let key = kept.unwrap_or_else(|| {
                 self.next_track += 1;
                 TrackKey(self.next_track)
@@ -81,7 +84,9 @@ impl<E: Engines> Plane<E> {
     }
 
     fn bind_sends(&mut self, id: TransportId, bindings: Bindings) {
-        let Some(transport) = self.transports.get_mut(&id) else { return };
+        let Some(transport) = self.transports.get_mut(&id) else {
+            return;
+        };
         transport.send_ids.clear();
         let mut idle: HashSet<SendHandle> = transport.sends.keys().copied().collect();
         for binding in bindings.sends {
@@ -91,7 +96,12 @@ impl<E: Engines> Plane<E> {
                 Some(slot) => slot.binding = binding,
                 None => {
                     let map = PayloadMap::new(&[], &[]);
-                    let slot = SendSlot { binding, forwarder: Forwarder::new(), source: None, map };
+                    let slot = SendSlot {
+                        binding,
+                        forwarder: Forwarder::new(),
+                        source: None,
+                        map,
+                    };
                     transport.sends.insert(slot.binding.stream, slot);
                 }
             }
@@ -101,7 +111,9 @@ impl<E: Engines> Plane<E> {
         }
         if let Some(transport) = self.transports.get_mut(&id) {
             // A stream that pauses keeps its numbers: they must not be used twice.
-            transport.sends.retain(|stream, _| !idle.contains(stream) || bindings.paused.contains(stream));
+            transport
+                .sends
+                .retain(|stream, _| !idle.contains(stream) || bindings.paused.contains(stream));
         }
     }
 
@@ -112,15 +124,24 @@ impl<E: Engines> Plane<E> {
     }
 
     fn reconcile_rtp(&mut self, id: TransportId, source: TransportId, now: Instant) {
-        let Some(transport) = self.transports.get(&id) else { return };
+        let Some(transport) = self.transports.get(&id) else {
+            return;
+        };
         let mut wanted: HashMap<SendHandle, TrackKey> = HashMap::new();
         if let Some(publisher) = self.transports.get(&source) {
             for route in transport.routes.get(&source).into_iter().flatten() {
                 let RouteMedia::Rtp(kind) = route.media else { continue };
-                let Some(key) = publisher.tracks.get(&route.source_id).copied() else { continue };
-                let Some(stream) = transport.send_ids.get(&route.id).copied() else { continue };
+                let Some(key) = publisher.tracks.get(&route.source_id).copied() else {
+                    continue;
+                };
+                let Some(stream) = transport.send_ids.get(&route.id).copied() else {
+                    continue;
+                };
                 let fits = self.tracks.get(&key).is_some_and(|track| track.kind == kind)
-                    && transport.sends.get(&stream).is_some_and(|slot| slot.binding.kind == kind);
+                    && transport
+                        .sends
+                        .get(&stream)
+                        .is_some_and(|slot| slot.binding.kind == kind);
                 if fits {
                     wanted.insert(stream, key);
                 }
@@ -140,12 +161,19 @@ impl<E: Engines> Plane<E> {
     }
 
     fn attach(&mut self, id: TransportId, stream: SendHandle, source: TransportId, key: TrackKey, now: Instant) {
-        let attached = self.transports.get(&id).and_then(|transport| transport.sends.get(&stream)?.source);
+        let attached = self
+            .transports
+            .get(&id)
+            .and_then(|transport| transport.sends.get(&stream)?.source);
         if attached.is_some_and(|(_, before)| before != key) {
             self.detach(id, stream);
         }
-        let Some(transport) = self.transports.get_mut(&id) else { return };
-        let Some(slot) = transport.sends.get_mut(&stream) else { return };
+        let Some(transport) = self.transports.get_mut(&id) else {
+            return;
+        };
+        let Some(slot) = transport.sends.get_mut(&stream) else {
+            return;
+        };
         let Some(track) = self.tracks.get_mut(&key) else { return };
         slot.map = PayloadMap::new(&track.codecs, &slot.binding.codecs);
         if slot.source == Some((source, key)) {
@@ -160,7 +188,13 @@ impl<E: Engines> Plane<E> {
     }
 
     fn detach(&mut self, id: TransportId, stream: SendHandle) {
-        let Some(slot) = self.transports.get_mut(&id).and_then(|transport| transport.sends.get_mut(&stream)) else { return };
+        let Some(slot) = self
+            .transports
+            .get_mut(&id)
+            .and_then(|transport| transport.sends.get_mut(&stream))
+        else {
+            return;
+        };
         slot.forwarder.detach();
         if let Some((_, key)) = slot.source.take()
             && let Some(track) = self.tracks.get_mut(&key)
@@ -172,7 +206,11 @@ impl<E: Engines> Plane<E> {
     fn drop_track(&mut self, key: TrackKey) {
         let Some(track) = self.tracks.remove(&key) else { return };
         for (id, stream) in track.subscribers {
-            if let Some(slot) = self.transports.get_mut(&id).and_then(|transport| transport.sends.get_mut(&stream)) {
+            if let Some(slot) = self
+                .transports
+                .get_mut(&id)
+                .and_then(|transport| transport.sends.get_mut(&stream))
+            {
                 slot.forwarder.detach();
                 slot.source = None;
             }
@@ -182,7 +220,9 @@ impl<E: Engines> Plane<E> {
     /// Takes a transport out of all routes, both ways.
     pub(super) fn unlink(&mut self, id: TransportId) {
         self.early_routes.remove(&id);
-        let Some(transport) = self.transports.get_mut(&id) else { return };
+        let Some(transport) = self.transports.get_mut(&id) else {
+            return;
+        };
         let routes = std::mem::take(&mut transport.routes);
         let tracks = std::mem::take(&mut transport.tracks);
         let streams: Vec<SendHandle> = transport.sends.keys().copied().collect();
@@ -202,7 +242,11 @@ impl<E: Engines> Plane<E> {
     fn listen(&mut self, id: TransportId, before: BTreeSet<TransportId>) {
         let now: BTreeSet<TransportId> = match self.transports.get(&id) {
             Some(transport) => transport.routes.keys().copied().collect(),
-            None => self.early_routes.get(&id).map(|routes| routes.keys().copied().collect()).unwrap_or_default(),
+            None => self
+                .early_routes
+                .get(&id)
+                .map(|routes| routes.keys().copied().collect())
+                .unwrap_or_default(),
         };
         self.unlisten(id, before.difference(&now).copied());
         for source in now {
@@ -222,13 +266,19 @@ impl<E: Engines> Plane<E> {
     }
 
     fn sources_of(&self, id: TransportId, also: BTreeSet<TransportId>) -> BTreeSet<TransportId> {
-        let routed = self.transports.get(&id).into_iter().flat_map(|transport| transport.routes.keys().copied());
+        let routed = self
+            .transports
+            .get(&id)
+            .into_iter()
+            .flat_map(|transport| transport.routes.keys().copied());
         also.into_iter().chain(routed).collect()
     }
 
     /// The track of a label, for the routes of data.
     pub(super) fn data_routes(&self, id: TransportId, source: TransportId) -> Vec<(Arc<str>, Arc<str>)> {
-        let Some(transport) = self.transports.get(&id) else { return Vec::new() };
+        let Some(transport) = self.transports.get(&id) else {
+            return Vec::new();
+        };
         let routes = transport.routes.get(&source).into_iter().flatten();
         let data = routes.filter(|route| route.media == RouteMedia::Data);
         data.map(|route| (route.source_id.clone(), route.id.clone())).collect()

@@ -17,8 +17,12 @@ impl<E: Engines> Plane<E> {
     pub(super) fn forward(&mut self, source: TransportId, packet: &Packet) {
         self.stats.packets_in += 1;
         let arrival_us = self.us_since_epoch(packet.arrival);
-        let Some(publisher) = self.transports.get(&source) else { return };
-        let Some((key, layer)) = publisher.receives.get(&packet.stream).copied() else { return };
+        let Some(publisher) = self.transports.get(&source) else {
+            return;
+        };
+        let Some((key, layer)) = publisher.receives.get(&packet.stream).copied() else {
+            return;
+        };
         let Some(track) = self.tracks.get_mut(&key) else { return };
         let Some(codec) = track.codec(packet.payload_type) else {
             self.stats.dropped_no_codec += 1;
@@ -31,7 +35,9 @@ impl<E: Engines> Plane<E> {
         if starts_keyframe {
             stream.keyframes.arrived();
         }
-        let captured_us = stream.clock.captured_us(packet.timestamp, clock_rate, arrival_us, &publisher.clock);
+        let captured_us = stream
+            .clock
+            .captured_us(packet.timestamp, clock_rate, arrival_us, &publisher.clock);
         let arrived = Arrived {
             layer,
             target: track.target,
@@ -41,7 +47,11 @@ impl<E: Engines> Plane<E> {
             clock_rate,
             captured_us,
             starts_keyframe,
-            vp8: if format == CodecFormat::Vp8 { Vp8Header::parse(&packet.payload) } else { None },
+            vp8: if format == CodecFormat::Vp8 {
+                Vp8Header::parse(&packet.payload)
+            } else {
+                None
+            },
         };
         let captured = self.epoch + Duration::from_micros(captured_us.max(0) as u64);
         self.fan_out(key, packet, &arrived, captured);
@@ -52,8 +62,12 @@ impl<E: Engines> Plane<E> {
         // RED is opened once, for all who need it opened.
         let mut opened: Option<Option<Arc<[u8]>>> = None;
         for (id, stream) in &track.subscribers {
-            let Some(transport) = self.transports.get_mut(id).filter(|transport| transport.is_up()) else { continue };
-            let Some(slot) = transport.sends.get_mut(stream) else { continue };
+            let Some(transport) = self.transports.get_mut(id).filter(|transport| transport.is_up()) else {
+                continue;
+            };
+            let Some(slot) = transport.sends.get_mut(stream) else {
+                continue;
+            };
             let (payload_type, payload) = match slot.map.target(packet.payload_type) {
                 Target::Same(payload_type) => (payload_type, Some(packet.payload.clone())),
                 Target::Unwrapped(payload_type) => {
@@ -97,17 +111,29 @@ impl<E: Engines> Plane<E> {
 
     pub(super) fn handle_sender_report(&mut self, source: TransportId, report: &SenderReport) {
         let arrival_us = self.us_since_epoch(report.arrival);
-        let Some(publisher) = self.transports.get_mut(&source) else { return };
+        let Some(publisher) = self.transports.get_mut(&source) else {
+            return;
+        };
         publisher.clock.report(report.sender_clock_us, arrival_us);
-        let Some((key, layer)) = publisher.receives.get(&report.stream).copied() else { return };
+        let Some((key, layer)) = publisher.receives.get(&report.stream).copied() else {
+            return;
+        };
         if let Some(track) = self.tracks.get_mut(&key) {
-            track.layers[layer].clock.report(report.timestamp, report.sender_clock_us);
+            track.layers[layer]
+                .clock
+                .report(report.timestamp, report.sender_clock_us);
         }
     }
 
     /// A subscriber's decoder needs a key frame of what it is sent.
     pub(super) fn handle_keyframe_wanted(&mut self, subscriber: TransportId, stream: SendHandle, now: Instant) {
-        let Some(slot) = self.transports.get(&subscriber).and_then(|transport| transport.sends.get(&stream)) else { return };
+        let Some(slot) = self
+            .transports
+            .get(&subscriber)
+            .and_then(|transport| transport.sends.get(&stream))
+        else {
+            return;
+        };
         let Some((_, key)) = slot.source else { return };
         let current = slot.forwarder.layer();
         if let Some(track) = self.tracks.get_mut(&key) {
@@ -121,15 +147,24 @@ impl<E: Engines> Plane<E> {
 
     /// A subscriber is ready to receive: the first pictures are asked for at once.
     pub(super) fn demand_keyframes_for(&mut self, subscriber: TransportId, now: Instant) {
-        let Some(transport) = self.transports.get(&subscriber) else { return };
-        let keys: Vec<TrackKey> = transport.sends.values().filter_map(|slot| slot.source).map(|(_, key)| key).collect();
+        let Some(transport) = self.transports.get(&subscriber) else {
+            return;
+        };
+        let keys: Vec<TrackKey> = transport
+            .sends
+            .values()
+            .filter_map(|slot| slot.source)
+            .map(|(_, key)| key)
+            .collect();
         for key in keys {
             self.demand_keyframe(key, now);
         }
     }
 
     pub(super) fn demand_keyframe(&mut self, key: TrackKey, now: Instant) {
-        let Some(track) = self.tracks.get_mut(&key).filter(|track| track.kind == MediaKind::Video) else { return };
+        let Some(track) = self.tracks.get_mut(&key).filter(|track| track.kind == MediaKind::Video) else {
+            return;
+        };
         if let Some(layer) = track.layers.get_mut(track.target) {
             layer.keyframes.demand();
         }
@@ -140,7 +175,9 @@ impl<E: Engines> Plane<E> {
     fn ask_for_keyframes(&mut self, key: TrackKey, now: Instant) {
         let Some(track) = self.tracks.get_mut(&key) else { return };
         let owner = track.owner;
-        let Some(publisher) = self.transports.get_mut(&owner).filter(|publisher| publisher.is_up()) else { return };
+        let Some(publisher) = self.transports.get_mut(&owner).filter(|publisher| publisher.is_up()) else {
+            return;
+        };
         let mut asked = false;
         for layer in &mut track.layers {
             if !layer.keyframes.take_due(now) {
@@ -171,8 +208,13 @@ impl<E: Engines> Plane<E> {
             track.choose_target(now);
             let target = track.target;
             for (id, stream) in &track.subscribers {
-                let Some(transport) = self.transports.get(id).filter(|transport| transport.is_up()) else { continue };
-                let awaited = transport.sends.get(stream).and_then(|slot| slot.forwarder.awaits_keyframe(target));
+                let Some(transport) = self.transports.get(id).filter(|transport| transport.is_up()) else {
+                    continue;
+                };
+                let awaited = transport
+                    .sends
+                    .get(stream)
+                    .and_then(|slot| slot.forwarder.awaits_keyframe(target));
                 if let Some(layer) = awaited.and_then(|layer| track.layers.get_mut(layer)) {
                     layer.keyframes.remind();
                 }

@@ -1,0 +1,5 @@
+//! The conformance suite of the media plane: real clients over real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod call;
+mod world;

@@ -13,13 +13,13 @@ use crate::server::Server;
 use crate::tls;
 
 /// The account of every `rotunda dev`.
-pub const ACCOUNT_SID: AccountSid = AccountSid::from_bytes([0xdd; 16]);
+pub(super) const ACCOUNT_SID: AccountSid = AccountSid::from_bytes([0xdd; 16]);
 /// Its auth token.
-pub const AUTH_TOKEN: &str = "dev-auth-token-not-for-production";
+pub(super) const AUTH_TOKEN: &str = "dev-auth-token-not-for-production";
 /// Its API key.
-pub const API_KEY_SID: ApiKeySid = ApiKeySid::from_bytes([0xdd; 16]);
+pub(super) const API_KEY_SID: ApiKeySid = ApiKeySid::from_bytes([0xdd; 16]);
 /// The key's secret.
-pub const API_KEY_SECRET: &str = "dev-api-key-secret-not-for-production";
+pub(super) const API_KEY_SECRET: &str = "dev-api-key-secret-not-for-production";
 
 /// Options of the command.
 #[derive(Args)]

@@ -1,0 +1,12 @@
+//! The program as its users meet it: started with options, read, asked, stopped.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "program/faults.rs"]
+mod faults;
+#[path = "program/process.rs"]
+mod process;
+#[path = "program/serve.rs"]
+mod serve;
+#[path = "program/tls.rs"]
+mod tls;

@@ -1,0 +1,12 @@
+//! The REST API over real sockets: a server in this process, a module for each matter.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod auth;
+mod contract;
+mod cors;
+mod paging;
+mod participants;
+mod random;
+mod rooms;
+mod seed;
+mod world;

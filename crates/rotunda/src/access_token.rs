@@ -154,8 +154,11 @@ pub fn issue(
     jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(key.secret.as_bytes()))
 }
 
+/// A JSON object: the header, or the claims.
+type Object = Map<String, Value>;
+
 /// Header and claims, not believed yet.
-fn read(token: &str) -> Result<(Map<String, Value>, Map<String, Value>), TokenError> {
+fn read(token: &str) -> Result<(Object, Object), TokenError> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(TokenError::Format);
     }
@@ -168,13 +171,13 @@ fn read(token: &str) -> Result<(Map<String, Value>, Map<String, Value>), TokenEr
     Ok((object(header)?, object(claims)?))
 }
 
-fn object(part: &str) -> Result<Map<String, Value>, TokenError> {
+fn object(part: &str) -> Result<Object, TokenError> {
     let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Format)?;
     serde_json::from_slice(&json).map_err(|_| TokenError::Format)
 }
 
 /// The algorithm is pinned: a header that names another one, `none` included, is refused.
-fn check_header(header: &Map<String, Value>) -> Result<(), TokenError> {
+fn check_header(header: &Object) -> Result<(), TokenError> {
     let is = |name: &str, value: &str| header.get(name).and_then(Value::as_str) == Some(value);
     if is("alg", "HS256") && is("typ", "JWT") && is("cty", CONTENT_TYPE) {
         Ok(())
@@ -184,7 +187,7 @@ fn check_header(header: &Map<String, Value>) -> Result<(), TokenError> {
 }
 
 /// The key that `iss` names, if it belongs to the account that `sub` names.
-fn signer<'a>(claims: &Map<String, Value>, credentials: &'a Credentials) -> Result<&'a ApiKey, TokenError> {
+fn signer<'a>(claims: &Object, credentials: &'a Credentials) -> Result<&'a ApiKey, TokenError> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str).ok_or(TokenError::Issuer);
     let key: ApiKeySid = text("iss")?.parse().map_err(|_| TokenError::Issuer)?;
     let account: AccountSid = text("sub")?.parse().map_err(|_| TokenError::Issuer)?;
@@ -205,7 +208,7 @@ fn check_signature(token: &str, key: &ApiKey) -> Result<(), TokenError> {
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
     let secret = DecodingKey::from_secret(key.secret.as_bytes());
-    match jsonwebtoken::decode::<Map<String, Value>>(token, &secret, &validation) {
+    match jsonwebtoken::decode::<Object>(token, &secret, &validation) {
         Ok(_) => Ok(()),
         Err(error) => match error.kind() {
             ErrorKind::InvalidSignature => Err(TokenError::Signature),
@@ -214,7 +217,7 @@ fn check_signature(token: &str, key: &ApiKey) -> Result<(), TokenError> {
     }
 }
 
-fn check_times(claims: &Map<String, Value>, now_s: i64) -> Result<(), TokenError> {
+fn check_times(claims: &Object, now_s: i64) -> Result<(), TokenError> {
     let expires_s = claims.get("exp").and_then(seconds).ok_or(TokenError::Expired)?;
     if expires_s <= now_s {
         return Err(TokenError::Expired);
@@ -245,7 +248,7 @@ fn seconds(value: &Value) -> Option<i64> {
 }
 
 /// The presence of the video grant is the permission.
-fn granted_room(grants: &Map<String, Value>) -> Result<Option<String>, TokenError> {
+fn granted_room(grants: &Object) -> Result<Option<String>, TokenError> {
     let video = grants
         .get("video")
         .and_then(Value::as_object)
@@ -257,7 +260,7 @@ fn granted_room(grants: &Map<String, Value>) -> Result<Option<String>, TokenErro
     }
 }
 
-fn identity(grants: &Map<String, Value>) -> Result<String, TokenError> {
+fn identity(grants: &Object) -> Result<String, TokenError> {
     let identity = grants
         .get("identity")
         .and_then(Value::as_str)

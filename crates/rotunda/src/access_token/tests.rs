@@ -1,4 +1,5 @@
 //! Every fault has its own code: published vectors, then the cases they leave out.
+#![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
 use store::Account;

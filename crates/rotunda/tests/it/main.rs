@@ -1,5 +1,5 @@
 //! The REST API over real sockets: a server in this process, a module for each matter.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod auth;
 mod contract;

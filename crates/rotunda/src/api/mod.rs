@@ -1,6 +1,6 @@
 //! The REST API below `/v1` (rest.md): rooms and participants.
 //!
-//! A handler extracts ([`auth`] says for whom, [`path`] what is addressed, [`params`] what was
+//! A handler extracts (`auth` says for whom, `path` what is addressed, `params` what was
 //! sent), asks the store or the room, and converts the row to its resource.
 
 mod auth;

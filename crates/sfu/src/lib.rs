@@ -198,6 +198,11 @@ impl Sfu {
         sent
     }
 
+    /// Whether the media worker lives. It only ends early by a fault of ours.
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// What it counted so far, some milliseconds old.
     pub fn stats(&self) -> Stats {
         self.stats.read()

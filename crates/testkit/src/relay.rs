@@ -35,6 +35,14 @@ struct Shared {
     blocked: AtomicBool,
     stop: AtomicBool,
     passed: AtomicU64,
+    since_rebind: Mutex<SinceRebind>,
+}
+
+/// What came to the server from its client since the address changed last.
+#[derive(Debug, Default, Clone, Copy)]
+struct SinceRebind {
+    first: Option<Instant>,
+    first_check: Option<Instant>,
 }
 
 impl Relay {
@@ -48,6 +56,7 @@ impl Relay {
             blocked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             passed: AtomicU64::new(0),
+            since_rebind: Mutex::new(SinceRebind::default()),
         });
         inner.set_nonblocking(true)?;
         let run = Run {
@@ -80,7 +89,31 @@ impl Relay {
         if let Ok(mut outer) = self.shared.outer.lock() {
             *outer = socket;
         }
+        if let Ok(mut since) = self.shared.since_rebind.lock() {
+            *since = SinceRebind::default();
+        }
         Ok(())
+    }
+
+    /// When the first datagram left from the newest address.
+    pub fn moved_at(&self, at_most: Duration) -> Option<Instant> {
+        self.await_since(at_most, |since| since.first)
+    }
+
+    /// When the first STUN check left from the newest address.
+    pub fn check_at(&self, at_most: Duration) -> Option<Instant> {
+        self.await_since(at_most, |since| since.first_check)
+    }
+
+    fn await_since(&self, at_most: Duration, what: impl Fn(&SinceRebind) -> Option<Instant>) -> Option<Instant> {
+        let deadline = Instant::now() + at_most;
+        loop {
+            let found = self.shared.since_rebind.lock().ok().and_then(|since| what(&since));
+            if found.is_some() || Instant::now() > deadline {
+                return found;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Changes the loss.
@@ -163,6 +196,13 @@ impl Run {
             let Some(Reverse((_, _, to_server, datagram))) = self.in_flight.pop() else {
                 return;
             };
+            if to_server && let Ok(mut since) = self.shared.since_rebind.lock() {
+                since.first.get_or_insert(now);
+                // Byte 1 of a binding request; responses carry another class.
+                if datagram.starts_with(&[0, 1]) {
+                    since.first_check.get_or_insert(now);
+                }
+            }
             let sent = match (to_server, self.client) {
                 (true, _) => self
                     .shared

@@ -1,5 +1,10 @@
 //! The conformance suite of the media plane: real clients over real sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod address;
 mod call;
+mod channels;
+mod layers;
+mod loss;
+mod sections;
 mod world;

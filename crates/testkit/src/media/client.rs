@@ -670,7 +670,7 @@ impl Inner {
                         key: true,
                     };
                     let sequence = u64::from(first);
-                    let timestamp = 100_000 * first;
+                    let timestamp = 100 * first;
                     self.sources.push(Source {
                         ssrc,
                         payload_type,

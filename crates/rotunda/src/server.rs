@@ -80,6 +80,7 @@ impl Server {
         })?;
         let media_addr = media.local_addr();
         let stop = CancellationToken::new();
+        let stop_if_failed = stop.clone().drop_guard();
         let tasks = TaskTracker::new();
         let callbacks = webhooks::start(Arc::clone(&store), Arc::clone(&credentials), stop.clone(), &tasks);
         let config = RoomsConfig {
@@ -99,6 +100,7 @@ impl Server {
         };
         let router = router(&app, &owner);
         tasks.spawn(listener::serve(listener, acceptor, router, stop.clone()));
+        stop_if_failed.disarm();
         Ok(Self {
             http_addr,
             media_addr,
@@ -149,13 +151,13 @@ impl Server {
     /// [`limits::SHUTDOWN_TIME_MAX`]. Rooms stay in progress: their participants are `reconnecting`
     /// and resume with the next process.
     pub async fn shutdown(self) {
-        self.app.rooms.shutdown().await;
         self.stop.cancel();
         self.tasks.close();
-        if tokio::time::timeout(limits::SHUTDOWN_TIME_MAX, self.tasks.wait())
-            .await
-            .is_err()
-        {
+        let ended = async {
+            self.app.rooms.shutdown().await;
+            self.tasks.wait().await;
+        };
+        if tokio::time::timeout(limits::SHUTDOWN_TIME_MAX, ended).await.is_err() {
             tracing::warn!(left = self.tasks.len(), "stopped before everything was finished");
         }
     }

@@ -53,7 +53,7 @@ options! {
         /// Seconds that a participant whose connection was lost stays, 5 to 300 [env: ROTUNDA_SESSION_TIMEOUT_S] [default: 30]
         #[arg(long, value_name = "SECONDS")]
         session_timeout_s: Text,
-        /// Largest MaxParticipants of a room, and its default, 1 to 100000 [env: ROTUNDA_MAX_PARTICIPANTS] [default: 1000]
+        /// Largest MaxParticipants that a room may ask for, 1 to 100000; without asking, it gets at most 50 [env: ROTUNDA_MAX_PARTICIPANTS] [default: 1000]
         #[arg(long, value_name = "NUMBER")]
         max_participants: Text,
         /// The MediaRegion that rooms report [env: ROTUNDA_MEDIA_REGION] [default: us1]

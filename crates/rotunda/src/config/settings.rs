@@ -35,7 +35,7 @@ pub struct Settings {
     pub cors_allow_origins: Vec<String>,
     /// How long a participant whose connection was lost stays in the room.
     pub session_timeout: Duration,
-    /// Largest `MaxParticipants`, and its default.
+    /// Largest `MaxParticipants`.
     pub max_participants: u32,
     /// `MediaRegion`, as rooms report it.
     pub media_region: String,

@@ -50,6 +50,11 @@ impl Media {
         self.sfu.local_addr()
     }
 
+    /// Whether the media plane works.
+    pub(super) fn is_running(&self) -> bool {
+        self.sfu.is_running()
+    }
+
     /// Hash of the certificate of all transports.
     pub(super) fn fingerprint(&self) -> negotiation::Fingerprint {
         self.sfu.fingerprint()

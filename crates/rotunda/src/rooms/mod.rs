@@ -145,6 +145,11 @@ impl Rooms {
         self.shared.media.local_addr()
     }
 
+    /// Whether the media plane works.
+    pub fn media_is_running(&self) -> bool {
+        self.shared.media.is_running()
+    }
+
     /// Leaves every participant `reconnecting`, closes every socket with 1012, and waits until
     /// that is written down, for a few seconds at most.
     pub async fn shutdown(&self) {

@@ -57,7 +57,7 @@ async fn receiver(statuses: Vec<u16>) -> (SocketAddr, mpsc::UnboundedReceiver<Re
                 .unwrap();
             let status = StatusCode::from_u16(statuses.lock().unwrap().next().unwrap_or(204)).unwrap();
             let elsewhere = status.is_redirection().then_some([("location", "/elsewhere")]);
-            (status, elsewhere)
+            (status, elsewhere, "")
         }
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -77,7 +77,7 @@ async fn dev_prints_one_line_and_serves() {
             .unwrap(),
     )
     .unwrap();
-    assert_eq!(ready["store"], "ok");
+    assert_eq!((&ready["store"], &ready["media"]), (&"ok".into(), &"ok".into()));
 
     let page = reqwest::get(format!("{http}/")).await.unwrap();
     let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();

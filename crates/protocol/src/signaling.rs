@@ -218,7 +218,7 @@ pub enum ServerMessage {
     /// The client is in.
     Connected(Box<Connected>),
     /// Something changed.
-    Update(RoomUpdate),
+    Update(Box<RoomUpdate>),
     /// The session goes on.
     Synced(Box<Synced>),
     /// The client is out, without an error but for `completed`.

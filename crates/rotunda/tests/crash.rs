@@ -29,12 +29,9 @@ struct Process {
 }
 
 impl Process {
-    async fn start(directory: &Path, wrapper: &[&str]) -> Self {
+    async fn start(directory: &Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let program = env!("CARGO_BIN_EXE_rotunda");
-        let line: Vec<&str> = wrapper.iter().copied().chain([program]).collect();
-        let child = Command::new(line[0])
-            .args(&line[1..])
+        let child = Command::new(env!("CARGO_BIN_EXE_rotunda"))
             .arg("serve")
             .args([
                 "--http-addr",
@@ -50,7 +47,7 @@ impl Process {
             .env("ROTUNDA_API_KEY_SECRET", SECRET)
             .env("ROTUNDA_SESSION_TIMEOUT_S", SESSION_TIMEOUT_S.to_string())
             .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::null())
             .spawn()
             .expect("the program starts");
         let process = Self {
@@ -172,7 +169,7 @@ async fn twenty_kills_lose_nothing_and_invent_nothing() {
         | 1;
     println!("seed {seed}");
     for round in 0..KILLS {
-        let process = Process::start(directory.path(), &[]).await;
+        let process = Process::start(directory.path()).await;
         let workers: Vec<_> = (0..4)
             .map(|worker| Box::pin(busy(&process, round, worker, Arc::clone(&acknowledged))))
             .collect();
@@ -183,8 +180,9 @@ async fn twenty_kills_lose_nothing_and_invent_nothing() {
         let _cut_short = tokio::time::timeout(moment, futures_util::future::join_all(workers)).await;
         process.kill();
     }
-    let process = Process::start(directory.path(), &[]).await;
-    verify(&process, &acknowledged.lock().unwrap()).await;
+    let process = Process::start(directory.path()).await;
+    let acknowledged = std::mem::take(&mut *acknowledged.lock().unwrap());
+    verify(&process, &acknowledged).await;
     process.kill();
 }
 
@@ -255,21 +253,27 @@ async fn the_disk_has_the_row_before_the_client_hears_connected_if_strace_is_ins
     }
     let directory = tempfile::tempdir().unwrap();
     let trace = directory.path().join("trace");
-    let data = directory.path().join("data");
+    let process = Process::start(&directory.path().join("data")).await;
     let calls = "trace=pwrite64,fdatasync,fsync,write,writev,sendto,sendmsg";
-    let wrapper = ["strace", "-f", "-s", "8192", "-e", calls, "-o", trace.to_str().unwrap()];
-    let process = Process::start(&data, &wrapper).await;
+    let pid = process.child.id().to_string();
+    let mut tracer = Command::new("strace")
+        .args(["-f", "-s", "8192", "-e", calls, "-p", &pid, "-o"])
+        .arg(&trace)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It says so for each thread, the last one when all are attached.
+    let mut attached = std::io::BufReader::new(tracer.stderr.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut attached, &mut line).unwrap();
+    assert!(line.contains("attached"), "strace may trace here: {line}");
     let identity = "somebody-to-trace";
-    let (_client, _) = Client::join_with(
-        &process.signaling(),
-        &token(identity),
-        Some("daily"),
-        both_tracks(),
-        None,
-    )
-    .await
-    .unwrap();
+    let url = process.signaling();
+    let (_client, _) = Client::join_with(&url, &token(identity), Some("daily"), both_tracks(), None)
+        .await
+        .unwrap();
     process.kill();
+    tracer.wait().unwrap();
     let text = String::from_utf8_lossy(&std::fs::read(&trace).unwrap()).into_owned();
     let lines: Vec<&str> = text.lines().collect();
     let find = |from: usize, wanted: &dyn Fn(&str) -> bool| {

@@ -1,30 +1,28 @@
 //! The task around one live room: it owns the `room::Room` and the seats, writes what the room
 //! wants durable, and passes on what it says.
 
+mod arrival;
+mod peers;
+
+pub(super) use self::peers::is_answerable;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use negotiation::{Description, DescriptionType, LocalParameters, Output as PeerOutput, PeerConnection, VideoFormats};
-use protocol::signaling::{
-    Connected, Description as WireDescription, Identified, Options, PeerConnectionState, Recording, RoomUpdate,
-    RoomUpdateBody, ServerMessage, Synced,
-};
-use room::{
-    Announced, Change, Dismissal, Input, Join, Now, Output, ParticipantSid, Room, SessionHash, Subscription, Timestamp,
-    View,
-};
-use sfu::{Event, TransportId};
+use protocol::signaling::{PeerConnectionState, RoomUpdate, RoomUpdateBody, ServerMessage};
+use room::{Announced, Change, Dismissal, Input, Join, Now, Output, ParticipantSid, Room, SessionHash, Timestamp};
+use sfu::Event;
 use store::{RoomRow, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::media::Facts;
-use super::seat::{Peer, Seat};
+use super::seat::Seat;
 use super::socket::{Outgoing, Socket};
 use super::streams::Streams;
-use super::{Shared, limits, random, wire};
+use super::{Shared, limits, wire};
 
 /// What a room's task is asked.
 pub(super) enum Command {
@@ -290,50 +288,6 @@ impl RoomTask {
         self.room.handle(input, now());
     }
 
-    /// A description of the client.
-    fn peer_told(&mut self, participant: ParticipantSid, state: PeerConnectionState) {
-        let Some(description) = state.description else { return };
-        let Some(seat) = self.seats.get_mut(&participant) else {
-            return;
-        };
-        let Some(peer) = seat.peer.as_mut().filter(|peer| peer.id == state.id) else {
-            return;
-        };
-        if description.kind == "close" {
-            self.replace_peer(participant);
-            return;
-        }
-        let Some(description) = read(description) else { return };
-        if let Err(error) = peer.connection.handle_description(&description, Instant::now()) {
-            tracing::warn!(%participant, ?error, "a client's description was refused");
-            self.media_failed(participant);
-            return;
-        }
-        self.describe(participant);
-    }
-
-    fn media_told(&mut self, event: Event) {
-        match event {
-            Event::Connected { transport } => tracing::debug!(?transport, "media connected"),
-            Event::Interrupted { transport } => tracing::debug!(?transport, "media interrupted"),
-            Event::Lost { transport, reason } => {
-                let owner = self
-                    .seats
-                    .values()
-                    .find(|seat| seat.peer.as_ref().is_some_and(|peer| peer.transport == transport));
-                let Some(participant) = owner.map(|seat| seat.sid) else {
-                    return;
-                };
-                tracing::info!(%participant, ?reason, "media lost");
-                self.replace_peer(participant);
-            }
-        }
-    }
-
-    fn media_failed(&mut self, participant: ParticipantSid) {
-        self.room.handle(Input::MediaFailed { participant }, now());
-    }
-
     /// Does what the room says until it is silent, then tells everyone their news.
     fn turn(&mut self) {
         while let Some(output) = self.room.poll() {
@@ -411,227 +365,6 @@ impl RoomTask {
         true
     }
 
-    fn admit(&mut self, participant: ParticipantSid, view: View) {
-        let parameters = self.local_parameters(0);
-        let transport = self.shared.media.open(self.facts.clone());
-        let epoch = self.row.epoch;
-        self.streams.assign(&view.subscriptions);
-        let Some(seat) = self.seats.get_mut(&participant) else {
-            return;
-        };
-        seat.subscriptions = view.subscriptions;
-        seat.is_stale = true;
-        let arriving = std::mem::take(&mut seat.arriving).into_iter().next();
-        let offer = arriving.and_then(|state| Some((state.id, read(state.description?)?)));
-        let mut answer = None;
-        if let Some((id, offer)) = offer {
-            let mut connection = PeerConnection::new(parameters);
-            let desired = seat.desired(epoch, |subscription| self.streams.of(subscription));
-            connection.set_desired(desired, Instant::now());
-            if let Err(error) = connection.handle_description(&offer, Instant::now()) {
-                tracing::warn!(%participant, ?error, "a client's offer was refused");
-                self.media_failed(participant);
-                return;
-            }
-            answer = first_description(&mut connection, &self.shared, transport, &id);
-            seat.peer = Some(Peer {
-                id,
-                connection,
-                transport,
-            });
-        }
-        seat.admitted = true;
-        let subscribed = seat.subscribed(epoch);
-        let connected = Connected {
-            version: wire::VERSION,
-            session: seat.session_text.clone(),
-            sid: self.row.new.sid.to_string(),
-            name: self.name.clone(),
-            participant: Identified {
-                sid: participant.to_string(),
-                identity: seat.identity.clone(),
-            },
-            options: Options {
-                session_timeout: self.shared.config.session_timeout.as_secs(),
-                signaling_region: self.shared.config.media_region.clone(),
-                media_region: self.shared.config.media_region.clone(),
-                audio_processors: Vec::new(),
-            },
-            state: complete_state(
-                view.others.iter().map(wire::remote_participant).collect(),
-                wire::published(view.published),
-                subscribed,
-                answer.into_iter().collect(),
-            ),
-        };
-        self.tell(participant, ServerMessage::Connected(Box::new(connected)));
-        self.describe(participant);
-    }
-
-    fn welcome(&mut self, participant: ParticipantSid, view: View) {
-        let epoch = self.row.epoch;
-        self.streams.assign(&view.subscriptions);
-        let Some(seat) = self.seats.get_mut(&participant) else {
-            return;
-        };
-        seat.subscriptions = view.subscriptions;
-        seat.is_stale = true;
-        let listed = std::mem::take(&mut seat.arriving);
-        let kept = seat.peer.as_mut().and_then(|peer| {
-            let latest = listed.iter().find(|state| state.id == peer.id)?;
-            let latest = latest.description.clone().and_then(read);
-            peer.connection.handle_sync(latest.as_ref(), Instant::now()).ok()
-        });
-        if kept.is_none() && !self.fresh_peer(participant, listed.iter().map(|state| state.id.clone()).collect()) {
-            return;
-        }
-        let Some(seat) = self.seats.get_mut(&participant) else {
-            return;
-        };
-        let states = match (&mut seat.peer, kept) {
-            (Some(peer), Some(())) => {
-                let bare = PeerConnectionState {
-                    id: peer.id.clone(),
-                    description: None,
-                };
-                vec![first_description(&mut peer.connection, &self.shared, peer.transport, &peer.id).unwrap_or(bare)]
-            }
-            _ => seat.update.peer_connections.take().unwrap_or_default(),
-        };
-        seat.admitted = true;
-        let subscribed = seat.subscribed(epoch);
-        seat.update.subscribed = None;
-        let synced = Synced {
-            version: wire::VERSION,
-            participant: Identified {
-                sid: participant.to_string(),
-                identity: seat.identity.clone(),
-            },
-            state: complete_state(
-                view.others.iter().map(wire::remote_participant).collect(),
-                wire::published(view.published),
-                subscribed,
-                states,
-            ),
-        };
-        self.tell(participant, ServerMessage::Synced(Box::new(synced)));
-        self.desire(participant);
-    }
-
-    fn subscribe(&mut self, participant: ParticipantSid, tracks: Vec<Subscription>) {
-        self.streams.assign(&tracks);
-        let epoch = self.row.epoch;
-        let Some(seat) = self.seats.get_mut(&participant) else {
-            return;
-        };
-        seat.subscriptions = tracks;
-        seat.is_stale = true;
-        if !seat.admitted {
-            return; // `connected` or `synced` will say it
-        }
-        self.desire(participant);
-        if let Some(seat) = self.seats.get_mut(&participant) {
-            seat.update.subscribed = Some(seat.subscribed(epoch));
-        }
-    }
-
-    /// Tells a peer connection what its client is to receive.
-    fn desire(&mut self, participant: ParticipantSid) {
-        let epoch = self.row.epoch;
-        let Some(seat) = self.seats.get_mut(&participant) else {
-            return;
-        };
-        let desired = seat.desired(epoch, |subscription| self.streams.of(subscription));
-        if let Some(peer) = &mut seat.peer {
-            peer.connection.set_desired(desired, Instant::now());
-        }
-        self.describe(participant);
-    }
-
-    /// Passes on what a peer connection has to say.
-    fn describe(&mut self, participant: ParticipantSid) {
-        let Some(seat) = self.seats.get_mut(&participant) else {
-            return;
-        };
-        let Some(peer) = &mut seat.peer else { return };
-        while let Some(state) = first_description(&mut peer.connection, &self.shared, peer.transport, &peer.id) {
-            seat.update.peer_connections.get_or_insert_default().push(state);
-        }
-        if seat.has_new_faults() {
-            seat.update.subscribed = Some(seat.subscribed(self.row.epoch));
-        }
-    }
-
-    /// Moves a client to a fresh peer connection, as many times as is sane.
-    fn replace_peer(&mut self, participant: ParticipantSid) {
-        let epoch = self.row.epoch;
-        let Some(seat) = self.seats.get_mut(&participant) else {
-            return;
-        };
-        let Some(old) = seat.peer.take() else { return };
-        self.shared.media.close(old.transport);
-        if seat.socket.is_none() || !seat.admitted {
-            return; // the client gets a fresh one when it is back
-        }
-        if self.fresh_peer(participant, vec![old.id])
-            && let Some(seat) = self.seats.get_mut(&participant)
-        {
-            seat.update.subscribed = Some(seat.subscribed(epoch));
-        }
-    }
-
-    /// Gives a client a new peer connection, made by `create-offer`, and closes those it has
-    /// (signaling.md section 5.5). False if it had too many lately and is out.
-    fn fresh_peer(&mut self, participant: ParticipantSid, old: Vec<String>) -> bool {
-        let parameters = self.local_parameters(self.first_revision());
-        let epoch = self.row.epoch;
-        let Some(seat) = self.seats.get_mut(&participant) else {
-            return false;
-        };
-        if !seat.may_replace(Instant::now()) {
-            self.media_failed(participant);
-            return false;
-        }
-        if let Some(dead) = seat.peer.take() {
-            self.shared.media.close(dead.transport);
-        }
-        seat.generation += 1;
-        let id = format!("{participant}-{epoch}-{}", seat.generation);
-        let transport = self.shared.media.open(self.facts.clone());
-        let mut connection = PeerConnection::new(parameters);
-        let desired = seat.desired(epoch, |subscription| self.streams.of(subscription));
-        connection.set_desired(desired, Instant::now());
-        let say = |id: &str, kind: &str, revision| PeerConnectionState {
-            id: id.to_owned(),
-            description: Some(WireDescription {
-                kind: kind.to_owned(),
-                revision,
-                sdp: None,
-            }),
-        };
-        let closed = old.iter().map(|old| say(old, "close", 1));
-        let states = closed
-            .chain([say(&id, "create-offer", connection.request_offer())])
-            .collect();
-        seat.update.peer_connections = Some(states);
-        seat.peer = Some(Peer {
-            id,
-            connection,
-            transport,
-        });
-        seat.is_stale = true;
-        for other in self.seats.values_mut() {
-            if other
-                .subscriptions
-                .iter()
-                .any(|subscription| subscription.publisher == participant)
-            {
-                other.is_stale = true;
-            }
-        }
-        true
-    }
-
     fn dismiss(&mut self, participant: ParticipantSid, reason: Dismissal) {
         tracing::info!(room = %self.row.new.sid, %participant, ?reason, "participant is out");
         self.leave_seat(participant, Outgoing::Farewell(wire::dismissal(reason)));
@@ -654,25 +387,6 @@ impl RoomTask {
         }
     }
 
-    /// Tells the media plane of routes that changed.
-    fn route(&mut self) {
-        let epoch = self.row.epoch;
-        let transports: BTreeMap<ParticipantSid, TransportId> = self
-            .seats
-            .values()
-            .filter_map(|seat| Some((seat.sid, seat.peer.as_ref()?.transport)))
-            .collect();
-        for seat in self.seats.values_mut().filter(|seat| seat.is_stale) {
-            seat.is_stale = false;
-            let Some(peer) = &seat.peer else { continue };
-            let routes = seat.routes(epoch, |publisher| transports.get(&publisher).copied());
-            self.shared.media.send(sfu::Command::Subscribe {
-                transport: peer.transport,
-                routes,
-            });
-        }
-    }
-
     /// Sends what gathered in this turn, one update each.
     fn flush(&mut self) {
         let news: Vec<(ParticipantSid, RoomUpdateBody)> = self
@@ -684,10 +398,10 @@ impl RoomTask {
         for (participant, state) in news {
             self.tell(
                 participant,
-                ServerMessage::Update(RoomUpdate {
+                ServerMessage::Update(Box::new(RoomUpdate {
                     version: wire::VERSION,
                     state,
-                }),
+                })),
             );
         }
     }
@@ -721,118 +435,6 @@ impl RoomTask {
     fn first_revision(&self) -> u64 {
         self.row.epoch.saturating_sub(1) << 32
     }
-
-    fn local_parameters(&self, first_revision: u64) -> LocalParameters {
-        local_parameters(&self.shared, &self.row.new.video_codecs, first_revision)
-    }
-}
-
-fn local_parameters(shared: &Shared, video_codecs: &[String], first_revision: u64) -> LocalParameters {
-    LocalParameters {
-        fingerprint: shared.media.fingerprint(),
-        candidates: Arc::clone(&shared.config.candidates),
-        ice: negotiation::IceCredentials {
-            ufrag: token(12),
-            pwd: token(32),
-        },
-        seed: random(),
-        video_formats: video_formats(video_codecs),
-        first_revision,
-    }
-}
-
-/// Whether a client's first offer can be answered; no offer can.
-pub(super) fn is_answerable(shared: &Shared, states: &[PeerConnectionState]) -> bool {
-    let offer = match states {
-        [] => return true,
-        [state] => state.description.clone().and_then(read),
-        _ => return false,
-    };
-    let mut trial = PeerConnection::new(local_parameters(shared, &[], 0));
-    offer.is_some_and(|offer| trial.handle_description(&offer, Instant::now()).is_ok())
-}
-
-/// The next description of a peer connection; sessions on the way go to the media plane.
-fn first_description(
-    connection: &mut PeerConnection,
-    shared: &Shared,
-    transport: TransportId,
-    id: &str,
-) -> Option<PeerConnectionState> {
-    loop {
-        match connection.poll()? {
-            PeerOutput::Apply(session) => shared.media.send(sfu::Command::Apply { transport, session }),
-            PeerOutput::Describe(description) => {
-                let kind = match description.kind {
-                    DescriptionType::Offer => "offer",
-                    DescriptionType::Answer => "answer",
-                };
-                let description = WireDescription {
-                    kind: kind.to_owned(),
-                    revision: description.revision,
-                    sdp: Some(description.sdp),
-                };
-                return Some(PeerConnectionState {
-                    id: id.to_owned(),
-                    description: Some(description),
-                });
-            }
-        }
-    }
-}
-
-fn read(description: WireDescription) -> Option<Description> {
-    let kind = match description.kind.as_str() {
-        "offer" => DescriptionType::Offer,
-        "answer" => DescriptionType::Answer,
-        _ => return None,
-    };
-    Some(Description {
-        kind,
-        revision: description.revision,
-        sdp: description.sdp?,
-    })
-}
-
-fn complete_state(
-    participants: Vec<protocol::signaling::RemoteParticipant>,
-    published: protocol::signaling::Published,
-    subscribed: protocol::signaling::Subscribed,
-    peer_connections: Vec<PeerConnectionState>,
-) -> RoomUpdateBody {
-    RoomUpdateBody {
-        participants: Some(participants),
-        published: Some(published),
-        subscribed: Some(subscribed),
-        recording: Some(Recording {
-            is_recording: false,
-            revision: 1,
-        }),
-        media_signaling: Some(serde_json::Map::new()),
-        peer_connections: Some(peer_connections),
-    }
-}
-
-/// VP9 and AV1 are passed where a room does not restrict codecs to what the API can name.
-fn video_formats(codecs: &[String]) -> VideoFormats {
-    let has = |codec: &str| codecs.iter().any(|listed| listed == codec);
-    let is_default = has("VP8") && has("H264");
-    VideoFormats {
-        vp8: has("VP8"),
-        h264: has("H264"),
-        vp9: is_default,
-        av1: is_default,
-    }
-}
-
-/// Random letters and digits, as ICE credentials are made of (RFC 8839 section 5.4).
-fn token(length: usize) -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    random::<32>()
-        .iter()
-        .take(length)
-        .map(|byte| ALPHABET[usize::from(byte % 32)] as char)
-        .collect()
 }
 
 fn now() -> Now {

@@ -11,17 +11,17 @@ use serde_json::Value;
 use store::{ApiKey, PageRequest, ParticipantFilter, ParticipantRow, RoomFilter, RoomRow};
 use testkit::signaling::Client;
 
-pub struct World {
-    pub server: Server,
-    pub url: String,
+pub(crate) struct World {
+    pub(crate) server: Server,
+    pub(crate) url: String,
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|_| ()).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::ephemeral();
         change(&mut settings);
         let server = Server::start(settings).await.expect("a server on free ports");
@@ -30,7 +30,7 @@ impl World {
     }
 
     /// A server whose rows outlive it.
-    pub async fn in_directory(directory: &Path) -> Self {
+    pub(crate) async fn in_directory(directory: &Path) -> Self {
         Self::with(|settings| {
             settings.data = Data::Directory(directory.to_owned());
             settings.session_timeout = Duration::from_secs(5);
@@ -38,7 +38,7 @@ impl World {
         .await
     }
 
-    pub fn key(&self) -> ApiKey {
+    pub(crate) fn key(&self) -> ApiKey {
         let owner = self.server.owner();
         let key = self
             .server
@@ -53,17 +53,17 @@ impl World {
         }
     }
 
-    pub fn token(&self, identity: &str, room: Option<&str>) -> String {
+    pub(crate) fn token(&self, identity: &str, room: Option<&str>) -> String {
         access_token::issue(&self.key(), identity, room, 3600, now_s()).expect("HS256 signs")
     }
 
-    pub async fn join(&self, identity: &str, room: &str) -> (Client, Value) {
+    pub(crate) async fn join(&self, identity: &str, room: &str) -> (Client, Value) {
         Client::join(&self.url, &self.token(identity, None), Some(room))
             .await
             .expect("let in")
     }
 
-    pub async fn rooms(&self, status: RoomStatus, name: &str) -> Vec<RoomRow> {
+    pub(crate) async fn rooms(&self, status: RoomStatus, name: &str) -> Vec<RoomRow> {
         let filter = RoomFilter {
             status,
             unique_name: Some(name.to_owned()),
@@ -84,7 +84,7 @@ impl World {
             .rows
     }
 
-    pub async fn room(&self, name: &str) -> RoomRow {
+    pub(crate) async fn room(&self, name: &str) -> RoomRow {
         let account = self.key().account;
         self.server
             .app()
@@ -96,7 +96,7 @@ impl World {
     }
 
     /// Everyone who ever was in the room, oldest first.
-    pub async fn participants(&self, room: &RoomRow) -> Vec<ParticipantRow> {
+    pub(crate) async fn participants(&self, room: &RoomRow) -> Vec<ParticipantRow> {
         let page = PageRequest {
             size: 1000,
             from: None,
@@ -110,7 +110,7 @@ impl World {
     }
 
     /// Waits until the statuses of the room's participants, oldest first, are these.
-    pub async fn settles(&self, room: &RoomRow, wanted: &[ParticipantStatus]) -> Vec<ParticipantRow> {
+    pub(crate) async fn settles(&self, room: &RoomRow, wanted: &[ParticipantStatus]) -> Vec<ParticipantRow> {
         for _ in 0..400 {
             let rows = self.participants(room).await;
             if rows.iter().map(|row| row.status).eq(wanted.iter().copied()) {
@@ -122,7 +122,7 @@ impl World {
     }
 }
 
-pub fn now_s() -> i64 {
+pub(crate) fn now_s() -> i64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap()

@@ -56,11 +56,7 @@ impl<'a> BindingRequest<'a> {
             let value = message.get(at + 4..at + 4 + length)?;
             // Attributes after MESSAGE-INTEGRITY are not covered by it (RFC 8489 section 14.5).
             match kind {
-                FINGERPRINT => {
-                    if length != 4 || u32_at(value, 0)? != fingerprint(&message[..at]) {
-                        return None;
-                    }
-                }
+                FINGERPRINT if u32_at(value, 0)? != fingerprint(&message[..at]) => return None,
                 _ if integrity_at.is_some() => {}
                 USERNAME => username = Some(std::str::from_utf8(value).ok()?),
                 MESSAGE_INTEGRITY if length == INTEGRITY_BYTES => integrity_at = Some(at),

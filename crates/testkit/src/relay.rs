@@ -143,13 +143,16 @@ impl Drop for Relay {
     }
 }
 
+/// When it arrives, its number, whether to the server, and its bytes.
+type InFlight = (Instant, u64, bool, Vec<u8>);
+
 struct Run {
     inner: UdpSocket,
     server: SocketAddr,
     shared: Arc<Shared>,
     conditions: Conditions,
     client: Option<SocketAddr>,
-    in_flight: BinaryHeap<Reverse<(Instant, u64, bool, Vec<u8>)>>,
+    in_flight: BinaryHeap<Reverse<InFlight>>,
     count: u64,
 }
 

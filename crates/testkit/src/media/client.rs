@@ -14,10 +14,11 @@ use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
 use str0m::format::{Codec, CodecConfig, CodecSpec, FormatParams, PayloadParams};
 use str0m::media::{Frequency, KeyframeRequestKind, Mid, Pt, Rid};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{self, ExtensionMap, ExtensionValues, RtpWrite, Ssrc};
+use str0m::rtp::{self, ExtensionMap, Ssrc};
 use str0m::{Candidate, Event, IceCreds, Input, Output, Rtc, RtcConfig};
 
 use super::generate::{Opus, Video};
+use super::source::{Media, Source};
 
 /// A packet that a client received and decrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -335,28 +336,6 @@ struct Inner {
     sctp_started: bool,
     sources: Vec<Source>,
     labels: HashMap<ChannelId, String>,
-}
-
-struct Source {
-    ssrc: u32,
-    payload_type: u8,
-    sequence: u64,
-    timestamp: u32,
-    next: Instant,
-    silent: bool,
-    media: Media,
-}
-
-enum Media {
-    Audio {
-        opus: Opus,
-        red_of: Option<u8>,
-        before: Option<Vec<u8>>,
-    },
-    Video {
-        video: Video,
-        key: bool,
-    },
 }
 
 impl Run {
@@ -753,73 +732,6 @@ impl Inner {
         }
         Some(ssrc)
     }
-}
-
-impl Source {
-    fn advance(&mut self, rtc: &mut Rtc, now: Instant) {
-        let (payloads, every, ticks) = match &mut self.media {
-            Media::Audio { opus, red_of, before } => {
-                let frame = opus.frame();
-                let payload = match red_of {
-                    Some(of) => red_payload(*of, before.replace(frame.clone()), &frame),
-                    None => frame,
-                };
-                (vec![payload], Duration::from_millis(20), 960)
-            }
-            Media::Video { video, key } => {
-                let frame = if self.silent {
-                    Vec::new()
-                } else {
-                    video.frame(std::mem::take(key))
-                };
-                (frame, Duration::from_micros(33_333), 3000)
-            }
-        };
-        let captured = self.next.min(now);
-        self.next += every;
-        self.timestamp = self.timestamp.wrapping_add(ticks);
-        if self.silent {
-            return;
-        }
-        let last = payloads.len().saturating_sub(1);
-        let mut api = rtc.direct_api();
-        let Some(stream) = api.stream_tx(&Ssrc::from(self.ssrc)) else {
-            return;
-        };
-        for (index, payload) in payloads.into_iter().enumerate() {
-            self.sequence += 1;
-            let values = ExtensionValues {
-                audio_level: Some(-30),
-                voice_activity: Some(true),
-                ..ExtensionValues::default()
-            };
-            let write = RtpWrite::new(
-                Pt::from(self.payload_type),
-                self.sequence.into(),
-                self.timestamp,
-                captured,
-                payload,
-            )
-            .marker(index == last)
-            .ext_vals(values)
-            .nackable(true);
-            stream.write_rtp(write);
-        }
-    }
-}
-
-/// RFC 2198 with one redundant block 20 ms old.
-fn red_payload(of: u8, before: Option<Vec<u8>>, frame: &[u8]) -> Vec<u8> {
-    let mut payload = Vec::new();
-    if let Some(before) = &before {
-        let offset_and_length = 960_u32 << 10 | before.len() as u32;
-        payload.push(0x80 | of);
-        payload.extend_from_slice(&offset_and_length.to_be_bytes()[1..]);
-    }
-    payload.push(of);
-    payload.extend_from_slice(&before.unwrap_or_default());
-    payload.extend_from_slice(frame);
-    payload
 }
 
 /// SSRC, whether the client sends it, and where.

@@ -3,6 +3,7 @@
 mod client;
 mod generate;
 mod session;
+mod source;
 
 pub use client::{Client, Heard, MediaPacket, Message};
 pub use generate::{Opus, Video, is_keyframe};

@@ -17,16 +17,24 @@ use crate::track::TrackKey;
 use crate::{Route, TransportId};
 
 /// An engine whose panics end its transport and nothing else.
-pub(crate) struct Guarded<E>(E);
+pub(crate) struct Guarded<E> {
+    engine: E,
+    failed: bool,
+}
 
 impl<E: Engine> Guarded<E> {
     pub(crate) fn new(engine: E) -> Self {
-        Self(engine)
+        Self { engine, failed: false }
     }
 
-    /// Calls the engine. After a failure it must not be called again: its state may be torn.
+    /// Calls the engine. After a failure it is not called again: its state may be torn.
     pub(crate) fn call<R>(&mut self, call: impl FnOnce(&mut E) -> Result<R, EngineError>) -> Result<R, EngineError> {
-        guard(|| call(&mut self.0))
+        if self.failed {
+            return Err(EngineError::Failed("it failed before".into()));
+        }
+        let result = guard(|| call(&mut self.engine));
+        self.failed = result.is_err();
+        result
     }
 }
 

@@ -219,7 +219,9 @@ impl<E: Engines> Plane<E> {
 
     /// Takes a transport out of all routes, both ways.
     pub(super) fn unlink(&mut self, id: TransportId) {
-        self.early_routes.remove(&id);
+        if let Some(early) = self.early_routes.remove(&id) {
+            self.unlisten(id, early.into_keys());
+        }
         let Some(transport) = self.transports.get_mut(&id) else {
             return;
         };

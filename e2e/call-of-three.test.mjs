@@ -82,14 +82,18 @@ test("flash and beep stay within 80 ms of each other on the way", async (t) => {
     beeps: (await people[watcher].h("read", sid(publisher, "audio"))).beeps,
   });
   for (const [subscriber, publisher] of pairs()) {
-    const { skew, picture, sound } = await until(
+    let measured;
+    await until(
       `flash and beep of ${publisher} within 80 ms at ${subscriber}`,
       async () => {
-        const found = lipSync(await events(publisher, publisher), await events(subscriber, publisher));
-        return found && Math.abs(found.skew) < 80 && found;
+        measured = lipSync(await events(publisher, publisher), await events(subscriber, publisher));
+        return measured && Math.abs(measured.skew) < 80;
       },
       { timeoutMs: 30_000, everyMs: 500 },
-    );
+    ).catch((error) => {
+      throw new Error(`${error.message}: ${JSON.stringify(measured)}`);
+    });
+    const { skew, picture, sound } = measured;
     t.diagnostic(`${publisher} to ${subscriber}: picture ${picture} ms, sound ${sound} ms, apart ${skew} ms`);
   }
   for (const name of NAMES) for (const kind of ["video", "audio"]) await people[name].h("unwatch", sid(name, kind));

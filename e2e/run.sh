@@ -19,7 +19,7 @@ if [ "${1:-}" != --inside ]; then
   mkdir -p artifacts
   # A namespace of our own: nothing leaves, and there is an address besides loopback for Firefox.
   if unshare --net true 2>/dev/null; then
-    exec unshare --net -- "$0" --inside "$@"
+    exec unshare --net -- ./run.sh --inside "$@"
   fi
   echo "no network namespace (needs root): the Firefox journeys will be skipped" >&2
 else

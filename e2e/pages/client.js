@@ -1,21 +1,23 @@
 // A participant that tests drive: joins with the unmodified SDK and reports what it sees and hears.
 "use strict";
 
-// Peer connections and sockets are noted, not changed, before the SDK takes them.
+// Peer connections and sockets are noted, not changed, before the SDK takes them: it copies from
+// their prototypes, so these stay the browser's own.
 const peerConnections = [];
-window.RTCPeerConnection = class extends window.RTCPeerConnection {
-  constructor(...args) {
-    super(...args);
-    peerConnections.push(this);
-  }
-};
 const socketOpened = [];
-window.WebSocket = class extends window.WebSocket {
-  constructor(...args) {
-    super(...args);
-    this.addEventListener("open", () => socketOpened.push(wallClock()));
-  }
-};
+window.RTCPeerConnection = noting(window.RTCPeerConnection, (connection) => peerConnections.push(connection));
+window.WebSocket = noting(window.WebSocket, (socket) => socket.addEventListener("open", () => socketOpened.push(wallClock())));
+
+function noting(Native, note) {
+  return new Proxy(Native, {
+    construct(target, args) {
+      const made = Reflect.construct(target, args);
+      note(made);
+      return made;
+    },
+  });
+}
+
 const faults = [];
 window.addEventListener("error", (event) => faults.push(`error: ${event.message}`));
 window.addEventListener("unhandledrejection", (event) => faults.push(`unhandled rejection: ${event.reason}`));

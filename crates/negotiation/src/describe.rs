@@ -9,8 +9,9 @@ use crate::{DescriptionType, LocalParameters};
 /// Port of every section that is not rejected: the addresses are in the candidates (RFC 9429
 /// section 5.2.1).
 const PORT: u16 = 9;
-/// Largest message we take, bytes: what Chromium takes, so nothing is lost on the way to it.
-const MESSAGE_SIZE_MAX: u64 = 262_144;
+/// Largest message we take, bytes: the engine passes on no larger ones, so nothing that a client
+/// may send is lost on the way to the others.
+const MESSAGE_SIZE_MAX: u64 = 65_536;
 
 /// The description of `agreement`, `version` being its `sess-version`.
 pub(crate) fn describe(

@@ -172,7 +172,10 @@ fn router(app: &App, owner: &Owner) -> Router {
     let dev_credentials = app.settings.credentials_in_page.then(|| owner.page_credentials());
     Router::new()
         .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready).with_state(app.clone()))
+        .route(
+            "/readyz",
+            get(health::ready).with_state(health::Readiness::new(app.clone())),
+        )
         .merge(authority)
         .merge(signaling::router(app.clone()))
         .merge(api::router(app.clone()))

@@ -1,6 +1,8 @@
 //! What both sides agreed on, lines included, and how an offer or an answer of the client's
 //! changes it. Nothing here changes anything in place: a refused description leaves no trace.
 
+use std::collections::BTreeMap;
+
 use crate::codecs::{MediaFormats, Numbers};
 use crate::derive::Seed;
 use crate::receive::receive;
@@ -34,12 +36,13 @@ pub(crate) struct Agreement {
 
 impl Agreement {
     /// What is agreed once this offer is answered, before tracks are placed. `before` is what the
-    /// offer builds on.
+    /// offer builds on, `known` the formats that the peer connection uses already.
     pub(crate) fn after_offer(
         before: Option<&Self>,
         offer: &SessionDescription,
         local: &LocalParameters,
         seed: &Seed,
+        known: &BTreeMap<MediaKind, MediaFormats>,
     ) -> Result<Self, DescriptionError> {
         let old_lines = before.map(|before| before.lines.as_slice()).unwrap_or_default();
         if offer.media.len() < old_lines.len() {
@@ -48,7 +51,7 @@ impl Agreement {
         let mut reader = OfferReader {
             bundle: &offer.bundle,
             local,
-            numbers: Numbers::default(),
+            numbers: Numbers::known(known),
             has_data: false,
         };
         let lines = offer.media.iter().enumerate();

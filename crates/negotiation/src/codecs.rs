@@ -1,6 +1,6 @@
 //! Chooses payload formats, feedback and header extensions out of what a section offers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::VideoFormats;
 use crate::sdp::{MediaDescription, RtpMap};
@@ -28,6 +28,8 @@ pub(crate) struct PayloadFormat {
 pub(crate) struct Numbers {
     payload_types: BTreeMap<u8, Meaning>,
     extensions: BTreeMap<u8, Extension>,
+    /// Kinds whose numbers are complete.
+    fixed: BTreeSet<MediaKind>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,12 +39,41 @@ enum Meaning {
 }
 
 impl Numbers {
-    fn means(&mut self, payload_type: u8, meaning: Meaning) -> bool {
+    /// The numbers of a peer connection that has used these. Browsers offer more formats in later
+    /// descriptions than in the first; of a kind that is known nothing new is taken in, since a
+    /// media engine learns its numbers once.
+    pub(crate) fn known(formats: &BTreeMap<MediaKind, MediaFormats>) -> Self {
+        let mut numbers = Self::default();
+        for known in formats.values() {
+            for codec in known.payloads.iter().map(|payload| &payload.codec) {
+                let of = codec.payload_type;
+                numbers.payload_types.insert(of, Meaning::Media(codec.format.clone()));
+                if let Some(rtx) = codec.rtx {
+                    numbers.payload_types.insert(rtx, Meaning::Retransmission { of });
+                }
+            }
+            numbers.extensions.extend(known.extensions.iter().copied());
+        }
+        numbers.fixed = formats.keys().copied().collect();
+        numbers
+    }
+
+    fn means(&mut self, kind: MediaKind, payload_type: u8, meaning: Meaning) -> bool {
+        if self.fixed.contains(&kind) {
+            return self.payload_types.get(&payload_type) == Some(&meaning);
+        }
         *self
             .payload_types
             .entry(payload_type)
             .or_insert_with(|| meaning.clone())
             == meaning
+    }
+
+    fn extends(&mut self, kind: MediaKind, id: u8, extension: Extension) -> bool {
+        if self.fixed.contains(&kind) {
+            return self.extensions.get(&id) == Some(&extension);
+        }
+        *self.extensions.entry(id).or_insert(extension) == extension
     }
 }
 
@@ -59,7 +90,7 @@ impl MediaFormats {
             let Some(format) = format(media, kind, allowed, rtpmap) else {
                 continue;
             };
-            if !numbers.means(rtpmap.payload_type, Meaning::Media(format.clone())) {
+            if !numbers.means(kind, rtpmap.payload_type, Meaning::Media(format.clone())) {
                 continue;
             }
             payloads.push(PayloadFormat {
@@ -83,7 +114,7 @@ impl MediaFormats {
             let Some(codec) = codecs.find(|codec| codec.payload_type == of && codec.rtx.is_none()) else {
                 continue;
             };
-            if numbers.means(rtpmap.payload_type, Meaning::Retransmission { of }) {
+            if numbers.means(kind, rtpmap.payload_type, Meaning::Retransmission { of }) {
                 codec.rtx = Some(rtpmap.payload_type);
             }
         }
@@ -350,7 +381,7 @@ fn extensions(media: &MediaDescription, kind: MediaKind, numbers: &mut Numbers) 
         let free = extensions
             .iter()
             .all(|(other, known)| *other != id && *known != extension);
-        if free && *numbers.extensions.entry(id).or_insert(extension) == extension {
+        if free && numbers.extends(kind, id, extension) {
             extensions.push((id, extension));
         }
     }

@@ -189,7 +189,7 @@ impl PeerConnection {
                 Some(if taken { &offered.proposed } else { &offered.agreed })
             }
         };
-        let mut agreed = Agreement::after_offer(before, &offer, &self.local, &self.seed)?;
+        let mut agreed = Agreement::after_offer(before, &offer, &self.local, &self.seed, &self.formats)?;
 
         self.revision = self.revision.max(description.revision);
         self.note_refusals(&agreed);

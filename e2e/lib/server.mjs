@@ -113,8 +113,8 @@ export async function startServe(label, dataDir, { httpAddr = "127.0.0.1:0", arg
 }
 
 /** Starts `rotunda dev` on free loopback ports and reads its line of addresses. */
-export async function startDev(label, { args = [], env = {} } = {}) {
-  const child = spawn(binary(), ["dev", "--http-addr", "127.0.0.1:0", "--media-addr", "127.0.0.1:0", ...args], {
+export async function startDev(label, { mediaAddr = "127.0.0.1:0", args = [], env = {} } = {}) {
+  const child = spawn(binary(), ["dev", "--http-addr", "127.0.0.1:0", "--media-addr", mediaAddr, ...args], {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });

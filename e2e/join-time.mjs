@@ -43,7 +43,7 @@ async function joinOnce(browser, room, identity) {
   await joiner.h("watch", video.sid);
   await moves(joiner, video.sid, { frames: 2 });
   await joiner.h("leave");
-  await joiner.page.context().close();
   await until(`${identity} has left`, async () => (await journey.server.rows(room)).find((row) => row.identity === identity)?.status === "disconnected");
+  await joiner.page.context().close();
   return Math.round(firstFrame - opened);
 }

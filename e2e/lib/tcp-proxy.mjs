@@ -1,10 +1,13 @@
 // A TCP proxy between a page and the server's signaling port: cut it, silence it, let it be.
 import { connect, createServer } from "node:net";
 import { once } from "node:events";
+import { Transform } from "node:stream";
 
 export class TcpProxy {
   pairs = new Set();
   refusing = false;
+  /** How much later than sent a page's bytes reach the server, in milliseconds. */
+  delayMs = 0;
 
   /** Listens on a free loopback port and forwards to `target`, a URL with a port. */
   static async start(target) {
@@ -30,8 +33,8 @@ export class TcpProxy {
   /** Carries nothing more on the connections there are, without closing them. */
   silence() {
     for (const { near, far } of this.pairs) {
-      near.unpipe(far);
-      far.unpipe(near);
+      near.unpipe();
+      far.unpipe();
       near.pause();
       far.pause();
     }
@@ -55,7 +58,7 @@ export class TcpProxy {
     const far = connect(target);
     const pair = { near, far };
     this.pairs.add(pair);
-    near.pipe(far);
+    near.pipe(this.delaying()).pipe(far);
     far.pipe(near);
     for (const socket of [near, far]) {
       socket.setNoDelay(true);
@@ -66,5 +69,12 @@ export class TcpProxy {
         this.pairs.delete(pair);
       });
     }
+  }
+
+  /** A stream that passes on what it gets, in order, as late as `delayMs` says. */
+  delaying() {
+    return new Transform({
+      transform: (bytes, _encoding, done) => (this.delayMs ? setTimeout(done, this.delayMs, null, bytes) : done(null, bytes)),
+    });
   }
 }

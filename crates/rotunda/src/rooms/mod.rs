@@ -164,17 +164,38 @@ impl Rooms {
     }
 
     /// Creates a room. The row as stored.
+    ///
+    /// Runs to its end also if the caller goes away, so that no room is stored without a task.
     pub async fn create(&self, account: AccountSid, room: NewRoom) -> Result<RoomRow, RoomsError> {
         if self.shared.closing.is_cancelled() {
             return Err(RoomsError::Busy);
         }
+        let rooms = self.clone();
+        let created = self
+            .shared
+            .tasks
+            .spawn(async move { rooms.store_and_run(account, room).await });
+        created.await.unwrap_or(Err(RoomsError::Busy))
+    }
+
+    /// The room can be found by its name as soon as it is stored, so it is registered before: who
+    /// comes in between waits in its queue.
+    async fn store_and_run(&self, account: AccountSid, room: NewRoom) -> Result<RoomRow, RoomsError> {
+        let sid = room.sid;
+        let inbox = self.register(account, sid);
         let row = match self.shared.store.create_room(account, room).await {
-            Err(StoreError::RoomExists) => return Err(RoomsError::RoomExists),
-            other => other?,
+            Ok(row) => row,
+            Err(fault) => {
+                self.shared.forget(sid);
+                return Err(match fault {
+                    StoreError::RoomExists => RoomsError::RoomExists,
+                    other => other.into(),
+                });
+            }
         };
         self.shared.callbacks.wake();
         let room = Room::new(self.room_config(&row), now());
-        self.run(row.clone(), room, Vec::new());
+        self.run(row.clone(), room, Vec::new(), inbox);
         Ok(row)
     }
 
@@ -401,18 +422,17 @@ impl Rooms {
             participants,
         };
         let room = Room::restore(config, restored, now());
-        self.run(row, room, seats);
+        let inbox = self.register(row.account, row.new.sid);
+        self.run(row, room, seats, inbox);
     }
 
-    fn run(&self, row: RoomRow, room: Room, seats: Vec<Seat>) {
+    fn register(&self, account: AccountSid, room: RoomSid) -> mpsc::Receiver<Command> {
         let (commands, inbox) = mpsc::channel(limits::COMMANDS);
-        lock(&self.shared.live).insert(
-            row.new.sid,
-            LiveHandle {
-                account: row.account,
-                commands,
-            },
-        );
+        lock(&self.shared.live).insert(room, LiveHandle { account, commands });
+        inbox
+    }
+
+    fn run(&self, row: RoomRow, room: Room, seats: Vec<Seat>, inbox: mpsc::Receiver<Command>) {
         let task = RoomTask::new(Arc::clone(&self.shared), row, room, seats);
         self.shared.tasks.spawn(task.run(inbox, self.shared.closing.clone()));
     }

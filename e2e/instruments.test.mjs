@@ -30,9 +30,15 @@ test("colour, size, pitch, flash and beep of a known camera are read off a peer 
   assert.ok(!isColourOf("alice", received.colour));
   assert.deepEqual(received.size, LOOKS.bob.size);
   assert.ok(Math.abs(received.hertz - LOOKS.bob.hertz) < 12, `${received.hertz} Hz`);
-  const sent = await read("sent");
-  const { skew, picture, sound } = lipSync(sent, received);
-  assert.ok(Math.abs(skew) < 80, `picture took ${picture} ms, sound ${sound} ms`);
+  // The browser's own lip sync takes some seconds to settle.
+  const { picture } = await until(
+    "flash and beep within 80 ms of each other",
+    async () => {
+      const measured = lipSync(await read("sent"), await read("received"));
+      return measured && Math.abs(measured.skew) < 80 && measured;
+    },
+    { timeoutMs: 30_000, everyMs: 500 },
+  );
   assert.ok(picture >= -50 && picture < 400, `picture took ${picture} ms`);
 });
 

@@ -1,16 +1,17 @@
 //! Key-frame requests for one layer: merged over subscribers and throttled.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::limits;
 
-/// Who wants a key frame of this layer, as one bit, and when it was last asked for.
+/// Whether a key frame of this layer is wanted, until one arrives, and when it was last asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyframeRequests {
     wanted: bool,
     asked: Option<Instant>,
-    /// Doubles while nothing answers, so that a silent camera is not asked twice a second for ever.
-    interval: Duration,
+    /// Requests since the last demand: the pauses between them double, so that a silent camera is
+    /// not asked twice a second for ever.
+    repeats: u32,
 }
 
 impl KeyframeRequests {
@@ -18,14 +19,14 @@ impl KeyframeRequests {
         Self {
             wanted: false,
             asked: None,
-            interval: limits::KEYFRAME_INTERVAL_MIN,
+            repeats: 0,
         }
     }
 
     /// Somebody new, or somebody's decoder, needs one.
     pub(crate) fn demand(&mut self) {
         self.wanted = true;
-        self.interval = limits::KEYFRAME_INTERVAL_MIN;
+        self.repeats = 0;
     }
 
     /// Somebody still waits for one.
@@ -33,31 +34,38 @@ impl KeyframeRequests {
         self.wanted = true;
     }
 
+    /// What was asked for may have been lost with the publisher's old path: nothing holds the next
+    /// request back.
+    pub(crate) fn path_changed(&mut self) {
+        self.asked = None;
+        self.repeats = 0;
+    }
+
     /// One arrived: what was wanted is there.
     pub(crate) fn arrived(&mut self) {
         self.wanted = false;
-        self.interval = limits::KEYFRAME_INTERVAL_MIN;
+        self.repeats = 0;
     }
 
-    /// Whether to ask now; counts as having asked.
+    /// Whether to ask now; counts as having asked. What is wanted stays so, since the request may
+    /// be lost.
     pub(crate) fn take_due(&mut self, now: Instant) -> bool {
-        let resting = self
-            .asked
-            .is_some_and(|at| now.saturating_duration_since(at) < self.interval);
+        let doubled = limits::KEYFRAME_INTERVAL_MIN * (1 << self.repeats.saturating_sub(1).min(8));
+        let pause = doubled.min(limits::KEYFRAME_INTERVAL_MAX);
+        let resting = self.asked.is_some_and(|at| now.saturating_duration_since(at) < pause);
         if !self.wanted || resting {
             return false;
         }
-        if self.asked.is_some() {
-            self.interval = (self.interval * 2).min(limits::KEYFRAME_INTERVAL_MAX);
-        }
+        self.repeats = self.repeats.saturating_add(1);
         self.asked = Some(now);
-        self.wanted = false;
         true
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -71,6 +79,22 @@ mod tests {
         requests.demand();
         assert!(!requests.take_due(start + Duration::from_millis(499)));
         assert!(requests.take_due(start + Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn a_request_that_nobody_answers_is_repeated_and_at_once_on_a_new_path() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut requests = KeyframeRequests::new();
+        requests.demand();
+        assert!(requests.take_due(start));
+        assert!(!requests.take_due(at(499)));
+        assert!(requests.take_due(at(500)));
+        assert!(!requests.take_due(at(1499)), "the pause has doubled");
+        requests.path_changed();
+        assert!(requests.take_due(at(1499)));
+        requests.arrived();
+        assert!(!requests.take_due(at(60_000)));
     }
 
     #[test]

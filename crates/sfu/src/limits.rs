@@ -50,6 +50,10 @@ pub(crate) const LAYERS_MAX: usize = 4;
 /// A layer without packets for this long is not chosen any more.
 pub(crate) const LAYER_SILENT_AFTER: Duration = Duration::from_millis(1000);
 
+/// Silence between two checks after which the path counts as having been dark. Browsers check a
+/// live path every 2.5 s.
+pub(crate) const CHECK_GAP: Duration = Duration::from_secs(4);
+
 /// Shortest time between two key-frame requests for one layer. Lower helps joiners, and costs the
 /// publisher bits.
 pub(crate) const KEYFRAME_INTERVAL_MIN: Duration = Duration::from_millis(500);

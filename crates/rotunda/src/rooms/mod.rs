@@ -255,13 +255,12 @@ impl Rooms {
     /// A new socket's end of its queue, and what its room gets of it.
     pub(crate) fn socket(&self) -> (Socket, mpsc::Receiver<Outgoing>) {
         let (queue, outgoing) = mpsc::channel(limits::OUTGOING);
-        (
-            Socket {
-                id: self.shared.sockets.fetch_add(1, Ordering::Relaxed),
-                queue,
-            },
-            outgoing,
-        )
+        let socket = Socket {
+            id: self.shared.sockets.fetch_add(1, Ordering::Relaxed),
+            queue,
+            given_up: CancellationToken::new(),
+        };
+        (socket, outgoing)
     }
 
     /// Held by a socket's task, so that a shutdown waits for it.

@@ -2,6 +2,8 @@
 
 use protocol::signaling::ServerMessage;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio_util::sync::CancellationToken;
 
 /// What a socket is to send.
 #[derive(Debug)]
@@ -21,11 +23,27 @@ pub(crate) struct Socket {
     pub(crate) id: u64,
     /// To its task.
     pub(crate) queue: mpsc::Sender<Outgoing>,
+    /// Tells its task that the room has given it up, since its client reads too slowly.
+    pub(crate) given_up: CancellationToken,
+}
+
+/// What became of something that was to be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It waits to be sent, or the socket is at its end and will say so itself.
+    Passed,
+    /// The client reads too slowly: the socket is given up.
+    GivenUp,
 }
 
 impl Socket {
-    /// False if the socket is gone or its client reads too slowly.
-    pub(super) fn send(&self, outgoing: Outgoing) -> bool {
-        self.queue.try_send(outgoing).is_ok()
+    pub(super) fn send(&self, outgoing: Outgoing) -> Sent {
+        match self.queue.try_send(outgoing) {
+            Ok(()) | Err(TrySendError::Closed(_)) => Sent::Passed,
+            Err(TrySendError::Full(_)) => {
+                self.given_up.cancel();
+                Sent::GivenUp
+            }
+        }
     }
 }

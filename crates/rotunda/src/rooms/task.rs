@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::media::Facts;
 use super::seat::Seat;
-use super::socket::{Outgoing, Socket};
+use super::socket::{Outgoing, Sent, Socket};
 use super::streams::Streams;
 use super::{Shared, limits, wire};
 
@@ -412,7 +412,7 @@ impl RoomTask {
             return;
         };
         let Some(socket) = &seat.socket else { return };
-        if !socket.send(Outgoing::Message(message)) {
+        if socket.send(Outgoing::Message(message)) == Sent::GivenUp {
             seat.socket = None;
             seat.update = RoomUpdateBody::default();
             self.room.handle(Input::SignalingLost { participant }, now());

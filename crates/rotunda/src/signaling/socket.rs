@@ -61,6 +61,7 @@ pub(super) async fn serve(stream: WebSocket, app: App) {
 impl Connection {
     async fn run(mut self, mut outgoing: mpsc::Receiver<Outgoing>) {
         let closing = self.app.rooms.closing();
+        let given_up = self.socket.given_up.clone();
         let mut beat = Instant::now() + self.heartbeat;
         let mut left = false;
         loop {
@@ -90,6 +91,10 @@ impl Connection {
                 () = tokio::time::sleep_until(beat), if !matches!(self.stage, Stage::Opened) => {
                     beat = Instant::now() + self.heartbeat;
                     self.send(&ServerFrame::Heartbeat).await
+                }
+                () = given_up.cancelled() => {
+                    self.close(4000).await;
+                    Flow::Break(())
                 }
                 () = tokio::time::sleep_until(self.deadline) => {
                     self.close(if matches!(self.stage, Stage::Leaving) { 1000 } else { 4008 }).await;

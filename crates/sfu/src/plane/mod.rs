@@ -230,6 +230,7 @@ impl<E: Engines> Plane<E> {
             self.stats.dropped_check += 1;
             return;
         };
+        let before = (transport.ice.selected(), transport.ice.last_check());
         let Some(checked) = transport.ice.handle_check(&request, path, now) else {
             self.stats.dropped_check += 1;
             return;
@@ -248,12 +249,17 @@ impl<E: Engines> Plane<E> {
             }
         }
         let phase = transport.phase;
+        let was_silent = before
+            .1
+            .is_none_or(|at| now.saturating_duration_since(at) > limits::CHECK_GAP);
+        let is_new_path = before.0 != transport.ice.selected() || checked.retired.is_some() || was_silent;
         if let Some(ufrag) = checked.retired {
             self.by_ufrag.remove(&ufrag);
         }
         match phase {
             Phase::Waiting => self.start(id, now),
             Phase::Interrupted => self.set_connected(id, now),
+            Phase::Connected if is_new_path => self.path_changed(id, now),
             Phase::Handshaking { .. } | Phase::Connected => {}
         }
     }
@@ -353,7 +359,7 @@ impl<E: Engines> Plane<E> {
         };
         transport.phase = Phase::Connected;
         (self.on_event)(Event::Connected { transport: id });
-        self.demand_keyframes_for(id, now);
+        self.path_changed(id, now);
     }
 
     /// The client said good-bye: our own is sent, then the transport is gone.

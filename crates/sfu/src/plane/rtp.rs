@@ -145,8 +145,24 @@ impl<E: Engines> Plane<E> {
         self.ask_for_keyframes(key, now);
     }
 
+    /// A transport is reached on a new path, or again: what it receives needs key frames, and so
+    /// does what it sends, since packets and requests were lost on the old path.
+    pub(super) fn path_changed(&mut self, id: TransportId, now: Instant) {
+        let mut published = Vec::new();
+        for (key, track) in &mut self.tracks {
+            if track.owner == id && !track.subscribers.is_empty() {
+                track.layers.iter_mut().for_each(|layer| layer.keyframes.path_changed());
+                published.push(*key);
+            }
+        }
+        for key in published {
+            self.demand_keyframe(key, now);
+        }
+        self.demand_keyframes_for(id, now);
+    }
+
     /// A subscriber is ready to receive: the first pictures are asked for at once.
-    pub(super) fn demand_keyframes_for(&mut self, subscriber: TransportId, now: Instant) {
+    fn demand_keyframes_for(&mut self, subscriber: TransportId, now: Instant) {
         let Some(transport) = self.transports.get(&subscriber) else {
             return;
         };

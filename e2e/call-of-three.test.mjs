@@ -89,7 +89,7 @@ test("flash and beep stay within 80 ms of each other on the way", async (t) => {
         measured = lipSync(await events(publisher, publisher), await events(subscriber, publisher));
         return measured && Math.abs(measured.skew) < 80;
       },
-      { timeoutMs: 30_000, everyMs: 500 },
+      { timeoutMs: 60_000, everyMs: 500 },
     ).catch((error) => {
       throw new Error(`${error.message}: ${JSON.stringify(measured)}`);
     });

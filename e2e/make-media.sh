@@ -12,9 +12,9 @@ person() { # name colour size tone-in-hertz
   [ -s "media/$1.wav" ] || ffmpeg -nostdin -loglevel error -y -f lavfi \
     -i "aevalsrc='0.12*sin(2*PI*$4*t)+if(lt(t,0.1),0.6*sin(2*PI*3000*t),0)':s=48000:d=1" -ac 1 -c:a pcm_s16le "media/$1.wav"
 }
-person alice 0xd02828 640x480 440
-person bob 0x28a048 480x360 660
-person carol 0x2848d0 320x240 880
+person alice 0xd02828 320x240 440
+person bob 0x28a048 240x180 660
+person carol 0x2848d0 160x120 880
 
 # Moving detail for the journeys that lose packets, where one colour would fit in a packet a frame.
 [ -s media/busy.mjpeg ] || ffmpeg -nostdin -loglevel error -y -f lavfi -i "testsrc2=s=640x480:r=20:d=6" -pix_fmt yuvj420p -q:v 4 media/busy.mjpeg

@@ -134,9 +134,9 @@ export async function launchFirefox() {
 
 /** The people of the three-party call: what each looks and sounds like. */
 export const LOOKS = {
-  alice: { colour: [0xd0, 0x28, 0x28], size: [640, 480], hertz: 440 },
-  bob: { colour: [0x28, 0xa0, 0x48], size: [480, 360], hertz: 660 },
-  carol: { colour: [0x28, 0x48, 0xd0], size: [320, 240], hertz: 880 },
+  alice: { colour: [0xd0, 0x28, 0x28], size: [320, 240], hertz: 440 },
+  bob: { colour: [0x28, 0xa0, 0x48], size: [240, 180], hertz: 660 },
+  carol: { colour: [0x28, 0x48, 0xd0], size: [160, 120], hertz: 880 },
 };
 
 /** Whether a seen colour is the named person's and nobody else's. */

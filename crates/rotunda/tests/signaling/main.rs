@@ -2,6 +2,7 @@
 //! the rows afterwards.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod callbacks;
 mod join;
 mod leave;
 mod protocol;

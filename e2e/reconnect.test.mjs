@@ -96,7 +96,7 @@ test("a socket that goes silent is noticed and comes back as the same participan
 test("leaving ends the row at once, also when the media's goodbye comes before the signaling's", async () => {
   proxy.delayMs = 200;
   const at = await walker.h("leave");
-  await happened(witness, "participantDisconnected", { participant: walker.sid }, { timeoutMs: 5000 });
+  await happened(witness, "participantDisconnected", { participant: walker.sid }, { timeoutMs: 15_000 });
   const row = await sameRow(walker.sid);
   assert.equal(row.status, "disconnected");
   assert.ok(Date.parse(row.end_time) <= at + 2000, row.end_time);

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
  * Asks until the answer is truthy and returns it. Fails with `what` and the last answer or error
  * after `timeoutMs`.
  */
-export async function until(what, ask, { timeoutMs = 15_000, everyMs = 100 } = {}) {
+export async function until(what, ask, { timeoutMs = 30_000, everyMs = 100 } = {}) {
   const deadline = performance.now() + timeoutMs;
   let last;
   for (;;) {

@@ -1,5 +1,6 @@
-//! What goes over the wire: REST resources, signaling messages, callbacks. Serde, no logic.
+//! What goes over the wire: REST resources, signaling messages, callbacks, operators' requests. Serde, no logic.
 
 pub mod callback;
+pub mod operator;
 pub mod rest;
 pub mod signaling;

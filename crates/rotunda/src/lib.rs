@@ -8,6 +8,7 @@ pub mod command;
 pub mod config;
 pub mod credentials;
 pub mod limits;
+pub mod operator;
 pub mod rooms;
 pub mod server;
 pub mod signaling;

@@ -34,4 +34,15 @@ pub const CALLBACK_LEASE: Duration = Duration::from_secs(30);
 /// Characters of the error that is kept of a failed attempt.
 pub const CALLBACK_ERROR_LEN_MAX: usize = 200;
 
+/// Operators' connections at once; further ones wait to be accepted. Their requests are done one after the other.
+pub const OPERATORS_MAX: usize = 8;
+/// Bytes of an operator's request, and of a line of its answer. A longer one is refused.
+pub const OPERATOR_REQUEST_LEN_MAX: u64 = 16 * 1024;
+/// Time for an operator to send a request, and to read a line. Later the connection is closed.
+pub const OPERATOR_TIME_MAX: Duration = Duration::from_secs(5);
+/// Lines that wait for an operator; further ones that only tell progress are left out.
+pub const OPERATOR_LINES: usize = 64;
+/// Pause after a failed accept on the operator's socket: descriptors ran out, and they come back.
+pub const OPERATOR_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 const _: () = assert!(CALLBACK_LEASE.as_secs() > 2 * CALLBACK_TIME_MAX.as_secs());

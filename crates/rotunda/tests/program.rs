@@ -4,6 +4,8 @@
 
 #[path = "program/faults.rs"]
 mod faults;
+#[path = "program/operator.rs"]
+mod operator;
 #[path = "program/process.rs"]
 mod process;
 #[path = "program/serve.rs"]

@@ -1,9 +1,11 @@
 //! The program's command line: reads options, runs a command, tells faults in sentences.
 
+mod data_dir;
 mod dev;
 mod env;
 mod serve;
 mod signals;
+mod status;
 mod token;
 
 use std::error::Error;
@@ -60,6 +62,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Prints what applications expect in their environment: credentials and addresses
     Env(env::EnvArgs),
+    /// Tells whether a server runs on the data directory, and what it serves
+    Status(data_dir::DataDir),
 }
 
 /// What all commands take.
@@ -135,6 +139,7 @@ pub fn main() -> ExitCode {
         Command::Dev(args) => dev::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Env(args) => env::run(&args),
+        Command::Status(data) => status::run(&data),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

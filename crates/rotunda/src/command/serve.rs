@@ -2,7 +2,8 @@
 
 use super::signals::Signals;
 use super::{Failure, Options, print, runtime, start_log};
-use crate::config::{Raw, Settings};
+use crate::config::{Data, Raw, Settings};
+use crate::operator::{Channel, Job, Request};
 use crate::server::Server;
 
 /// Serves until SIGTERM or SIGINT.
@@ -18,8 +19,16 @@ pub(super) fn serve(settings: Settings, ready: impl FnOnce(&Server) -> Result<()
     let result = runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let server = Server::start(settings).await?;
+        let mut operators = channel(&server);
         ready(&server)?;
-        signals.next().await;
+        loop {
+            tokio::select! {
+                () = signals.next() => break,
+                job = next(&mut operators) => match job.request {
+                    Request::Status => job.reply.done(status(&server)).await,
+                },
+            }
+        }
         tracing::info!("stopping; participants resume with the next start");
         tokio::select! {
             () = server.shutdown() => {}
@@ -31,6 +40,37 @@ pub(super) fn serve(settings: Settings, ready: impl FnOnce(&Server) -> Result<()
     // Tasks that wait for nothing but the end do not hold it up.
     runtime.shutdown_timeout(std::time::Duration::from_millis(100));
     result
+}
+
+/// The operator's socket. A server without one serves all the same, but takes no commands.
+fn channel(server: &Server) -> Option<Channel> {
+    let Data::Directory(directory) = &server.app().settings.data else {
+        return None;
+    };
+    match Channel::listen(directory) {
+        Ok(channel) => Some(channel),
+        Err(error) => {
+            tracing::warn!(%error, directory = %directory.display(), "operators' commands are not taken: the socket cannot be made");
+            None
+        }
+    }
+}
+
+/// The next request of an operator.
+async fn next(operators: &mut Option<Channel>) -> Job {
+    match operators {
+        Some(channel) => channel.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn status(server: &Server) -> String {
+    let rooms = server.app().rooms.in_progress();
+    format!(
+        "Rotunda {} serves {}; rooms in progress: {rooms}",
+        env!("CARGO_PKG_VERSION"),
+        server.url()
+    )
 }
 
 /// What an operator needs next. The secrets are in it only if this start made them.

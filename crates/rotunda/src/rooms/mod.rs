@@ -150,6 +150,11 @@ impl Rooms {
         self.shared.media.is_running()
     }
 
+    /// How many rooms are in progress.
+    pub fn in_progress(&self) -> usize {
+        lock(&self.shared.live).len()
+    }
+
     /// Leaves every participant `reconnecting`, closes every socket with 1012, and waits until
     /// that is written down, for a few seconds at most.
     pub async fn shutdown(&self) {

@@ -1,7 +1,5 @@
 //! A UDP relay between one client and a server that loses, delays and moves, the same in every run.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -9,16 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What happens to datagrams. Seeded: the same sequence of datagrams meets the same fate.
-#[derive(Debug, Clone, Copy)]
-pub struct Conditions {
-    /// Of 1000 datagrams, how many are lost, each way.
-    pub lost_per_mille: u32,
-    /// How long each takes.
-    pub delay: Duration,
-    /// Of the dice.
-    pub seed: u64,
-}
+pub use load::link::Conditions;
+use load::link::Link;
 
 /// A running relay. The client takes [`Relay::address`] for the server's.
 #[derive(Debug)]
@@ -63,10 +53,8 @@ impl Relay {
             inner,
             server,
             shared: shared.clone(),
-            conditions,
             client: None,
-            in_flight: BinaryHeap::new(),
-            count: 0,
+            link: Link::new(conditions),
         };
         let thread = std::thread::Builder::new()
             .name("relay".into())
@@ -143,17 +131,13 @@ impl Drop for Relay {
     }
 }
 
-/// When it arrives, its number, whether to the server, and its bytes.
-type InFlight = (Instant, u64, bool, Vec<u8>);
-
 struct Run {
     inner: UdpSocket,
     server: SocketAddr,
     shared: Arc<Shared>,
-    conditions: Conditions,
     client: Option<SocketAddr>,
-    in_flight: BinaryHeap<Reverse<InFlight>>,
-    count: u64,
+    /// Whether to the server, and the bytes.
+    link: Link<(bool, Vec<u8>)>,
 }
 
 impl Run {
@@ -182,23 +166,16 @@ impl Run {
     }
 
     fn take(&mut self, to_server: bool, datagram: &[u8]) {
-        self.count += 1;
-        let dice = splitmix(self.conditions.seed ^ self.count.wrapping_mul(0x9e37)) % 1000;
-        let lost = dice < u64::from(self.shared.lost_per_mille.load(Ordering::Relaxed));
-        if lost || self.shared.blocked.load(Ordering::Relaxed) {
-            return;
+        self.link.set_loss(self.shared.lost_per_mille.load(Ordering::Relaxed));
+        if !self.shared.blocked.load(Ordering::Relaxed) {
+            self.link
+                .send((to_server, datagram.to_vec()), datagram.len(), Instant::now());
         }
-        let at = Instant::now() + self.conditions.delay;
-        self.in_flight
-            .push(Reverse((at, self.count, to_server, datagram.to_vec())));
     }
 
     fn deliver(&mut self) {
         let now = Instant::now();
-        while self.in_flight.peek().is_some_and(|Reverse((at, ..))| *at <= now) {
-            let Some(Reverse((_, _, to_server, datagram))) = self.in_flight.pop() else {
-                return;
-            };
+        while let Some((to_server, datagram)) = self.link.arrived(now) {
             if to_server && let Ok(mut since) = self.shared.since_rebind.lock() {
                 since.first.get_or_insert(now);
                 // Byte 1 of a binding request; responses carry another class.
@@ -227,11 +204,4 @@ fn outer_socket(server: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind((server.ip(), 0))?;
     socket.set_nonblocking(true)?;
     Ok(socket)
-}
-
-fn splitmix(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

@@ -3,12 +3,9 @@
 
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
+pub use load::signaling::{Gone, connect, track};
+use load::signaling::{Socket, disconnect, hello, msg, update};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// The first offer of Chromium with microphone and camera, as recorded. Its tracks are
 /// [`MICROPHONE`] and [`CAMERA`].
@@ -23,41 +20,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A socket to the server that says what it is told and remembers nothing of rooms.
 pub struct Client {
-    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: Socket,
     /// Of `connected`.
     pub session: String,
     /// The client's own revision of its list of tracks.
     pub revision: u64,
 }
 
-/// What a client sees that is not a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Gone {
-    /// The server closed the socket with this code.
-    Closed(u16),
-    /// The socket broke.
-    Broken,
-    /// Nothing came in time.
-    Silent,
-}
-
 impl Client {
     /// Opens a socket and says hello with this first message.
     pub async fn hello(url: &str, body: Option<Value>) -> Self {
-        let mut hello = json!({ "type": "hello", "id": "scripted", "timeout": 5000, "version": 2 });
-        if let Some(body) = body {
-            hello["body"] = body;
-        }
-        Self::hello_raw(url, hello).await
+        Self::hello_raw(url, hello(body)).await
     }
 
     /// Opens a socket and sends this as its first frame.
     pub async fn hello_raw(url: &str, hello: Value) -> Self {
-        let (stream, _) = tokio_tungstenite::connect_async(url)
-            .await
-            .expect("the server accepts sockets");
+        let socket = Socket::open(url, None).await.expect("the server accepts sockets");
         let mut client = Self {
-            stream,
+            socket,
             session: String::new(),
             revision: 1,
         };
@@ -119,46 +99,29 @@ impl Client {
     /// Sends any text.
     pub async fn raw(&mut self, text: String) {
         // A server that closed the socket is seen when reading.
-        drop(self.stream.send(Message::text(text)).await);
+        drop(self.socket.raw(text).await);
     }
 
     /// Sends an RSP message.
     pub async fn say(&mut self, body: Value) {
-        self.send(json!({ "type": "msg", "body": body })).await;
+        self.send(msg(&body)).await;
     }
 
     /// Tells the server the client's tracks anew.
     pub async fn announce(&mut self, tracks: Value) {
         self.revision += 1;
         let (session, revision) = (self.session.clone(), self.revision);
-        self.say(json!({ "type": "update", "version": 2, "session": session, "participant": { "revision": revision, "tracks": tracks } })).await;
+        self.say(update(&session, revision, tracks)).await;
     }
 
     /// The next TCMP frame.
     pub async fn frame(&mut self) -> Result<Value, Gone> {
-        loop {
-            let next = tokio::time::timeout(PATIENCE, self.stream.next())
-                .await
-                .map_err(|_| Gone::Silent)?;
-            match next {
-                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).expect("frames are JSON")),
-                Some(Ok(Message::Close(frame))) => {
-                    return Err(Gone::Closed(frame.map_or(1005, |frame| frame.code.into())));
-                }
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Err(Gone::Broken),
-            }
-        }
+        self.socket.frame(PATIENCE).await
     }
 
     /// The next RSP message.
     pub async fn message(&mut self) -> Result<Value, Gone> {
-        loop {
-            let mut frame = self.frame().await?;
-            if frame["type"] == "msg" {
-                return Ok(frame["body"].take());
-            }
-        }
+        self.socket.message(PATIENCE).await
     }
 
     /// The next message for which `wanted` has an answer.
@@ -193,19 +156,14 @@ impl Client {
     /// Leaves as the SDK does.
     pub async fn leave(mut self) {
         let session = self.session.clone();
-        self.say(json!({ "type": "disconnect", "version": 2, "session": session }))
-            .await;
+        self.say(disconnect(&session)).await;
         self.send(json!({ "type": "bye" })).await;
-        let frame = CloseFrame {
-            code: CloseCode::Normal,
-            reason: "".into(),
-        };
-        drop(self.stream.close(Some(frame)).await);
+        self.socket.close().await;
     }
 
     /// Loses the socket without a word.
     pub fn cut(self) {
-        drop(self.stream);
+        drop(self.socket);
     }
 }
 
@@ -215,26 +173,4 @@ pub fn both_tracks() -> Value {
         track(MICROPHONE, "audio", "microphone"),
         track(CAMERA, "video", "camera")
     ])
-}
-
-/// One enabled track of a client's list.
-pub fn track(id: &str, kind: &str, name: &str) -> Value {
-    json!({ "id": id, "kind": kind, "name": name, "enabled": true, "priority": "standard" })
-}
-
-/// A `connect` message.
-pub fn connect(token: &str, room: Option<&str>, tracks: Value, offer: Option<&str>) -> Value {
-    let mut connect = json!({
-        "type": "connect", "version": 2, "name": room, "token": token, "format": "unified", "ice_servers": "acquire",
-        "publisher": { "name": "scripted", "sdk_version": "0", "user_agent": "testkit" },
-        "participant": { "revision": 1, "tracks": tracks },
-        "peer_connections": [],
-        "subscribe": { "revision": 1, "rules": [{ "type": "include", "all": true }] },
-        "media_signaling": {},
-    });
-    if let Some(offer) = offer {
-        connect["peer_connections"] =
-            json!([{ "id": "pc", "description": { "type": "offer", "revision": 1, "sdp": offer } }]);
-    }
-    connect
 }

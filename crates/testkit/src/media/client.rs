@@ -1,6 +1,6 @@
 //! A client of the media plane: a full ICE agent with DTLS, SRTP and SCTP on a thread of its own.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,17 +8,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use negotiation::{CodecFormat, DtlsRole, Extension, Fingerprint, MediaKind, NegotiatedSession};
+use load::frames::{Opus, Video};
+use load::peer::{Far, Identity, Peer};
+use load::source::{Media, Source};
+use negotiation::{Fingerprint, NegotiatedSession};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
-use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
-use str0m::format::{Codec, CodecConfig, CodecSpec, FormatParams, PayloadParams};
-use str0m::media::{Frequency, KeyframeRequestKind, Mid, Pt, Rid};
+use str0m::media::{KeyframeRequestKind, Mid, Rid};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{self, ExtensionMap, Ssrc};
-use str0m::{Candidate, Event, IceCreds, Input, Output, Rtc, RtcConfig};
-
-use super::generate::{Opus, Video};
-use super::source::{Media, Source};
+use str0m::rtp::Ssrc;
+use str0m::{Event, Input, Output};
 
 /// A packet that a client received and decrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,20 +138,18 @@ enum Order {
 impl Client {
     /// Starts a client of a server, or of a relay before it, on this machine.
     pub fn start(server: SocketAddr, server_fingerprint: &Fingerprint) -> io::Result<Self> {
-        let crypto = Arc::new(str0m::crypto::from_feature_flags());
-        let certificate = crypto
-            .dtls_provider
-            .generate_certificate()
-            .ok_or_else(|| io::Error::other("the cipher library makes no certificates"))?;
-        let fingerprint = Fingerprint(crypto.sha256_provider.sha256(&certificate.certificate));
+        let identity = Identity::new().map_err(io::Error::other)?;
+        let fingerprint = identity.fingerprint();
+        let far = Far {
+            address: server,
+            fingerprint: server_fingerprint.clone(),
+        };
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         let (orders, receiver) = channel();
         let heard = Arc::new((Mutex::new(Heard::default()), Condvar::new()));
         let run = Run {
-            crypto,
-            certificate,
-            server,
-            server_fingerprint: server_fingerprint.clone(),
+            identity,
+            far,
             candidate: socket.local_addr()?,
             socket,
             orders: receiver,
@@ -316,10 +312,8 @@ impl Drop for Client {
 }
 
 struct Run {
-    crypto: Arc<CryptoProvider>,
-    certificate: DtlsCert,
-    server: SocketAddr,
-    server_fingerprint: Fingerprint,
+    identity: Identity,
+    far: Far,
     /// The address str0m believes to be at, also after a rebind.
     candidate: SocketAddr,
     socket: UdpSocket,
@@ -330,10 +324,7 @@ struct Run {
 }
 
 struct Inner {
-    rtc: Rtc,
-    session: Arc<NegotiatedSession>,
-    connected: bool,
-    sctp_started: bool,
+    peer: Peer,
     sources: Vec<Source>,
     labels: HashMap<ChannelId, String>,
 }
@@ -370,7 +361,7 @@ impl Run {
                 }
             }
             Order::Raw(datagram) => {
-                if let Err(error) = self.socket.send_to(&datagram, self.server) {
+                if let Err(error) = self.socket.send_to(&datagram, self.far.address) {
                     self.fail(&error.to_string());
                 }
             }
@@ -385,60 +376,29 @@ impl Run {
     }
 
     fn apply(&mut self, session: &Arc<NegotiatedSession>) {
-        let is_new = self.inner.is_none();
-        if is_new {
-            match self.make(session) {
-                Ok(inner) => self.inner = Some(inner),
-                Err(error) => return self.fail(&error),
-            }
-        }
         if let Some(inner) = &mut self.inner {
-            inner.apply(session, is_new);
+            inner.peer.apply(session);
+            inner.sources.retain(|source| inner.peer.sends(source.ssrc));
+            return;
         }
-    }
-
-    fn make(&self, session: &Arc<NegotiatedSession>) -> Result<Inner, String> {
-        let mut config = RtcConfig::new()
-            .set_crypto_provider(self.crypto.clone())
-            .set_dtls_cert(self.certificate.clone())
-            .set_dtls_version(DtlsVersion::Dtls12)
-            .set_local_ice_credentials(creds(&session.remote_ice))
-            .set_rtp_mode(true)
-            .set_extension_map(extension_map(session))
-            .set_rtcp_report_interval_audio(Duration::from_millis(500))
-            .set_rtcp_report_interval_video(Duration::from_millis(500));
-        *config.codec_config() = CodecConfig::new_from_payload_params(payload_params(session));
-        let mut rtc = config.build(Instant::now());
-        let local = Candidate::host(self.candidate, "udp").map_err(|error| error.to_string())?;
-        let remote = Candidate::host(self.server, "udp").map_err(|error| error.to_string())?;
-        rtc.add_local_candidate(local);
-        rtc.add_remote_candidate(remote);
-        let mut api = rtc.direct_api();
-        api.set_ice_controlling(true);
-        api.set_remote_ice_credentials(creds(&session.local_ice));
-        api.set_remote_fingerprint(str0m::config::Fingerprint {
-            hash_func: "sha-256".into(),
-            bytes: self.server_fingerprint.0.to_vec(),
-        });
-        api.enable_twcc_feedback();
-        api.start_dtls(session.dtls_role == DtlsRole::Server)
-            .map_err(|error| error.to_string())?;
-        Ok(Inner {
-            rtc,
-            session: session.clone(),
-            connected: false,
-            sctp_started: false,
-            sources: Vec::new(),
-            labels: HashMap::new(),
-        })
+        match Peer::new(&self.identity, self.candidate, &self.far, session, Instant::now()) {
+            Ok(peer) => {
+                self.inner = Some(Inner {
+                    peer,
+                    sources: Vec::new(),
+                    labels: HashMap::new(),
+                });
+            }
+            Err(error) => self.fail(&error.to_string()),
+        }
     }
 
     fn receive(&mut self, datagram: &[u8]) {
         let Some(inner) = &mut self.inner else { return };
-        let Ok(receive) = Receive::new(Protocol::Udp, self.server, self.candidate, datagram) else {
+        let Ok(receive) = Receive::new(Protocol::Udp, self.far.address, self.candidate, datagram) else {
             return;
         };
-        if let Err(error) = inner.rtc.handle_input(Input::Receive(Instant::now(), receive)) {
+        if let Err(error) = inner.peer.rtc().handle_input(Input::Receive(Instant::now(), receive)) {
             self.fail(&error.to_string());
         }
         self.drain();
@@ -448,7 +408,7 @@ impl Run {
         let Some(inner) = &mut self.inner else {
             return now + Duration::from_millis(5);
         };
-        if let Err(error) = inner.rtc.handle_input(Input::Timeout(now)) {
+        if let Err(error) = inner.peer.rtc().handle_input(Input::Timeout(now)) {
             self.fail(&error.to_string());
         }
         let mut deadline = self.drain();
@@ -456,7 +416,7 @@ impl Run {
         inner.run_sources(now);
         let sources = inner.sources.iter().map(|source| source.next).min();
         deadline = deadline.min(sources.unwrap_or(deadline));
-        if let Err(error) = inner.rtc.handle_input(Input::Timeout(now)) {
+        if let Err(error) = inner.peer.rtc().handle_input(Input::Timeout(now)) {
             self.fail(&error.to_string());
         }
         self.drain().min(deadline)
@@ -466,11 +426,11 @@ impl Run {
         let far = Instant::now() + Duration::from_millis(100);
         loop {
             let Some(inner) = &mut self.inner else { return far };
-            match inner.rtc.poll_output() {
+            match inner.peer.rtc().poll_output() {
                 Ok(Output::Timeout(at)) => return at,
                 Ok(Output::Transmit(transmit)) => {
                     // A lossy loopback is still a network: what cannot be sent is lost.
-                    if let Err(error) = self.socket.send_to(&transmit.contents, self.server) {
+                    if let Err(error) = self.socket.send_to(&transmit.contents, self.far.address) {
                         eprintln!("a client could not send: {error}");
                     }
                 }
@@ -489,8 +449,7 @@ impl Run {
         match event {
             Event::Connected => {
                 heard.connected = true;
-                inner.connected = true;
-                inner.start_sctp();
+                inner.peer.handle_connected();
             }
             Event::Closed => heard.closed = true,
             Event::RtpPacket(packet) => {
@@ -523,7 +482,8 @@ impl Run {
             Event::ChannelOpen(id, label) => {
                 inner.labels.insert(id, label.clone());
                 let config = inner
-                    .rtc
+                    .peer
+                    .rtc()
                     .channel(id)
                     .and_then(|channel| channel.config().cloned())
                     .unwrap_or_default();
@@ -559,60 +519,6 @@ impl Run {
 }
 
 impl Inner {
-    fn apply(&mut self, session: &Arc<NegotiatedSession>, is_new: bool) {
-        if !is_new && session.remote_ice != self.session.remote_ice {
-            let mut api = self.rtc.direct_api();
-            api.set_local_ice_credentials(creds(&session.remote_ice));
-            api.set_remote_ice_credentials(creds(&session.local_ice));
-        }
-        let before = if is_new {
-            BTreeSet::new()
-        } else {
-            streams(&self.session)
-        };
-        let after = streams(session);
-        for (ssrc, sends, _) in before.difference(&after) {
-            match sends {
-                true => self.rtc.direct_api().remove_stream_tx(Ssrc::from(*ssrc)),
-                false => self.rtc.direct_api().remove_stream_rx(Ssrc::from(*ssrc)),
-            };
-            self.sources.retain(|source| !*sends || source.ssrc != *ssrc);
-        }
-        for section in &session.sections {
-            let mid = Mid::from(section.mid.as_str());
-            let kind = match section.kind {
-                MediaKind::Audio => str0m::media::MediaKind::Audio,
-                MediaKind::Video => str0m::media::MediaKind::Video,
-            };
-            if self.rtc.media(mid).is_none() {
-                self.rtc.direct_api().declare_media(mid, kind);
-            }
-            let added = |ssrc: u32, sends: bool| !before.contains(&(ssrc, sends, section.mid.clone()));
-            let layers = section.receive.iter().flat_map(|receive| &receive.layers);
-            for (index, layer) in layers.enumerate().filter(|(_, layer)| added(layer.ssrc, true)) {
-                // str0m finds streams to send on by mid and rid; no rid is written without its extension.
-                let rid = Rid::from(format!("r{index}").as_str());
-                let mut api = self.rtc.direct_api();
-                api.declare_stream_tx(Ssrc::from(layer.ssrc), layer.rtx.map(Ssrc::from), mid, Some(rid));
-            }
-            if let Some(send) = section.send.as_ref().filter(|send| added(send.layer.ssrc, false)) {
-                let mut api = self.rtc.direct_api();
-                api.expect_stream_rx(Ssrc::from(send.layer.ssrc), send.layer.rtx.map(Ssrc::from), mid, None);
-            }
-        }
-        self.session = session.clone();
-        self.start_sctp();
-    }
-
-    fn start_sctp(&mut self) {
-        if self.connected && self.session.sctp.is_some() && !self.sctp_started {
-            self.sctp_started = true;
-            self.rtc
-                .direct_api()
-                .start_sctp(self.session.dtls_role == DtlsRole::Server);
-        }
-    }
-
     fn handle_order(&mut self, order: Order) {
         let now = Instant::now();
         match order {
@@ -667,7 +573,7 @@ impl Inner {
                 }
             }
             Order::RequestKeyframe { ssrc } => {
-                if let Some(stream) = self.rtc.direct_api().stream_rx(&Ssrc::from(ssrc)) {
+                if let Some(stream) = self.peer.rtc().direct_api().stream_rx(&Ssrc::from(ssrc)) {
                     stream.request_keyframe(KeyframeRequestKind::Pli);
                 }
             }
@@ -685,12 +591,12 @@ impl Inner {
                     reliability,
                     ..ChannelConfig::default()
                 };
-                self.rtc.direct_api().create_data_channel(config);
+                self.peer.rtc().direct_api().create_data_channel(config);
             }
             Order::Send { label, binary, bytes } => {
                 let id = self.labels.iter().find(|(_, open)| **open == label).map(|(id, _)| *id);
                 let written = id
-                    .and_then(|id| self.rtc.channel(id))
+                    .and_then(|id| self.peer.rtc().channel(id))
                     .map(|mut channel| channel.write(binary, &bytes));
                 if !matches!(written, Some(Ok(true))) {
                     eprintln!("a client could not write to {label}");
@@ -698,11 +604,11 @@ impl Inner {
             }
             Order::CloseChannel { label } => {
                 if let Some(id) = self.labels.iter().find(|(_, open)| **open == label).map(|(id, _)| *id) {
-                    self.rtc.direct_api().close_data_channel(id);
+                    self.peer.rtc().direct_api().close_data_channel(id);
                 }
             }
             Order::Close => {
-                if let Err(error) = self.rtc.close() {
+                if let Err(error) = self.peer.rtc().close() {
                     eprintln!("a client could not close: {error}");
                 }
             }
@@ -711,20 +617,19 @@ impl Inner {
     }
 
     fn run_sources(&mut self, now: Instant) {
-        if !self.connected {
+        if !self.peer.is_connected() {
             return;
         }
         for source in &mut self.sources {
             while source.next <= now {
-                source.advance(&mut self.rtc, now);
+                source.advance(self.peer.rtc(), now);
             }
         }
     }
 
     /// A key frame was asked for; returns the SSRC it was asked of.
     fn wanted_keyframe(&mut self, mid: Mid, rid: Option<Rid>) -> Option<u32> {
-        let mut api = self.rtc.direct_api();
-        let ssrc = *api.stream_tx_by_mid(mid, rid)?.ssrc();
+        let ssrc = self.peer.ssrc_sent(mid, rid)?;
         for source in self.sources.iter_mut().filter(|source| source.ssrc == ssrc) {
             if let Media::Video { key, .. } = &mut source.media {
                 *key = true;
@@ -732,61 +637,4 @@ impl Inner {
         }
         Some(ssrc)
     }
-}
-
-/// SSRC, whether the client sends it, and where.
-fn streams(session: &NegotiatedSession) -> BTreeSet<(u32, bool, String)> {
-    let mut streams = BTreeSet::new();
-    for section in &session.sections {
-        for layer in section.receive.iter().flat_map(|receive| &receive.layers) {
-            streams.insert((layer.ssrc, true, section.mid.clone()));
-        }
-        if let Some(send) = &section.send {
-            streams.insert((send.layer.ssrc, false, section.mid.clone()));
-        }
-    }
-    streams
-}
-
-fn creds(credentials: &negotiation::IceCredentials) -> IceCreds {
-    IceCreds {
-        ufrag: credentials.ufrag.clone(),
-        pass: credentials.pwd.clone(),
-    }
-}
-
-fn extension_map(session: &NegotiatedSession) -> ExtensionMap {
-    let mut map = ExtensionMap::empty();
-    for (id, extension) in session.sections.iter().flat_map(|section| &section.extensions) {
-        let extension = match extension {
-            Extension::AudioLevel => rtp::Extension::AudioLevel,
-            Extension::AbsSendTime => rtp::Extension::AbsoluteSendTime,
-            Extension::TransportWideCc => rtp::Extension::TransportSequenceNumber,
-            Extension::Mid => rtp::Extension::RtpMid,
-            Extension::VideoOrientation => rtp::Extension::VideoOrientation,
-            Extension::PlayoutDelay => rtp::Extension::PlayoutDelay,
-        };
-        map.set(*id, extension);
-    }
-    map
-}
-
-fn payload_params(session: &NegotiatedSession) -> Vec<PayloadParams> {
-    let codecs = session.sections.iter().flat_map(|section| &section.codecs);
-    let params = codecs.map(|codec| {
-        let audio = matches!(codec.format, CodecFormat::Opus { .. } | CodecFormat::Red { .. });
-        let spec = CodecSpec {
-            codec: if audio { Codec::Opus } else { Codec::Vp8 },
-            clock_rate: if audio {
-                Frequency::FORTY_EIGHT_KHZ
-            } else {
-                Frequency::NINETY_KHZ
-            },
-            channels: audio.then_some(2),
-            format: FormatParams::default(),
-        };
-        PayloadParams::new(Pt::from(codec.payload_type), codec.rtx.map(Pt::from), spec)
-    });
-    let mut seen = BTreeSet::new();
-    params.filter(|param| seen.insert(*param.pt())).collect()
 }

@@ -1,4 +1,4 @@
-//! A stream that a client sends: canned media at its own pace.
+//! A stream that a peer sends: canned media at its own pace.
 
 use std::time::{Duration, Instant};
 
@@ -6,33 +6,51 @@ use str0m::Rtc;
 use str0m::media::Pt;
 use str0m::rtp::{ExtensionValues, RtpWrite, Ssrc};
 
-use super::generate::{Opus, Video};
+use crate::frames::{Opus, Video};
 
 /// One stream, and when its next frame is due.
-pub(super) struct Source {
-    pub(super) ssrc: u32,
-    pub(super) payload_type: u8,
-    pub(super) sequence: u64,
-    pub(super) timestamp: u32,
-    pub(super) next: Instant,
-    pub(super) silent: bool,
-    pub(super) media: Media,
+#[derive(Debug)]
+pub struct Source {
+    /// Of the stream.
+    pub ssrc: u32,
+    /// Of its packets.
+    pub payload_type: u8,
+    /// Of the packet sent last, extended.
+    pub sequence: u64,
+    /// Of the frame sent last, RTP clock.
+    pub timestamp: u32,
+    /// When the next frame is due.
+    pub next: Instant,
+    /// Frames are counted, not sent.
+    pub silent: bool,
+    /// What is in it.
+    pub media: Media,
 }
 
-pub(super) enum Media {
+/// What is in a stream.
+#[derive(Debug)]
+pub enum Media {
+    /// A frame every 20 ms.
     Audio {
+        /// The frames.
         opus: Opus,
+        /// Payload type of Opus, if it is sent in RED.
         red_of: Option<u8>,
+        /// The frame before, for RED.
         before: Option<Vec<u8>>,
     },
+    /// 30 frames a second.
     Video {
+        /// The frames.
         video: Video,
+        /// The next one is a key frame.
         key: bool,
     },
 }
 
 impl Source {
-    pub(super) fn advance(&mut self, rtc: &mut Rtc, now: Instant) {
+    /// Sends the frame that is due.
+    pub fn advance(&mut self, rtc: &mut Rtc, now: Instant) {
         let (payloads, every, ticks) = match &mut self.media {
             Media::Audio { opus, red_of, before } => {
                 let frame = opus.frame();

@@ -1,6 +1,8 @@
 //! Servers, scripted clients and networks for tests.
 
 pub mod contract;
+#[cfg(target_os = "linux")]
+pub mod fault_layer;
 pub mod media;
 pub mod relay;
 pub mod signaling;

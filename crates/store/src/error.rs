@@ -26,6 +26,16 @@ pub enum StoreError {
         /// Of this program.
         known: u32,
     },
+    /// The database was written by an earlier version of the program, and it is only to be looked at.
+    #[error(
+        "the database has schema version {found}, older than {known}, which this program checks: `rotunda serve` brings it up to date"
+    )]
+    OlderSchema {
+        /// In the database.
+        found: u32,
+        /// Of this program.
+        known: u32,
+    },
     /// Another process has the database open.
     #[error("another process uses the database {}", path.display())]
     InUse {

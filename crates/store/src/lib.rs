@@ -13,6 +13,7 @@ use room::{AccountSid, Change, ParticipantSid, RoomSid, Timestamp};
 
 mod account;
 mod callback;
+mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
@@ -24,6 +25,7 @@ mod sqlite;
 
 pub use account::{Account, ApiKey};
 pub use callback::{CallbackMethod, CallbackOutcome, DueCallback};
+pub use check::{CheckProgress, Findings, Invariant, Violation};
 pub use error::StoreError;
 pub use page::{Page, PageRequest, Position};
 pub use participant::{LiveParticipant, ParticipantFilter, ParticipantRow};

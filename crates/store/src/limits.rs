@@ -27,3 +27,6 @@ pub(crate) const STATEMENTS: usize = 128;
 
 /// Bytes that the write-ahead log keeps on disk after a checkpoint; what is beyond is truncated.
 pub(crate) const WAL_BYTES: i64 = 64 << 20;
+
+/// Broken invariants that a check tells; it does not tell more.
+pub const VIOLATIONS_MAX: usize = 1000;

@@ -1,8 +1,10 @@
 //! The program's command line: reads options, runs a command, tells faults in sentences.
 
+mod check;
 mod data_dir;
 mod dev;
 mod env;
+mod progress;
 mod serve;
 mod signals;
 mod status;
@@ -35,6 +37,7 @@ const EXAMPLES: &str = "Examples:
   rotunda dev --tls                               so that a phone in the same network can join
   rotunda token --identity alice --room daily     an access token for one participant
   eval \"$(rotunda env)\"                           what applications read from their environment
+  rotunda check                                   whether the database is whole
 
 Options go over environment variables (ROTUNDA_HTTP_ADDR), these over the file of --config, that over
 the defaults. config.default.toml lists them all.";
@@ -62,6 +65,11 @@ enum Command {
     Token(token::TokenArgs),
     /// Prints what applications expect in their environment: credentials and addresses
     Env(env::EnvArgs),
+    /// Verifies that a database is whole, also while the server runs; changes nothing
+    ///
+    /// Prints a line for each row that breaks an invariant, with its SID, and ends with exit code 1
+    /// then. docs/operations.md lists the invariants.
+    Check(check::CheckArgs),
     /// Tells whether a server runs on the data directory, and what it serves
     Status(data_dir::DataDir),
 }
@@ -139,6 +147,7 @@ pub fn main() -> ExitCode {
         Command::Dev(args) => dev::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Env(args) => env::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Status(data) => status::run(&data),
     };
     match result {

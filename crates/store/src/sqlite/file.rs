@@ -9,7 +9,10 @@ use tempfile::TempDir;
 use crate::{StoreError, limits};
 
 /// The steps of the schema, oldest first (`migrations/README.md`).
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_initial.sql"),
+    include_str!("../migrations/0002_housekeeping.sql"),
+];
 
 /// A database that belongs to this process as long as this lives.
 pub(super) struct DatabaseFile {
@@ -56,7 +59,7 @@ impl DatabaseFile {
     pub(super) fn writer(&self) -> Result<Connection, StoreError> {
         let mut db = self.connect()?;
         // Before the first write of any kind: a newer database is left as it is.
-        let version = schema_version(&db)?;
+        let (version, _) = schema_version(&db)?;
         db.pragma_update(None, "journal_mode", "WAL")?;
         let synchronous = if self.temporary.is_some() { "OFF" } else { "FULL" };
         db.pragma_update(None, "synchronous", synchronous)?;
@@ -130,13 +133,14 @@ fn open_private(path: &Path) -> Result<File, StoreError> {
     })
 }
 
-fn schema_version(db: &Connection) -> Result<u32, StoreError> {
+/// The version of the schema in the database and the one of this program, which is not lower.
+pub(super) fn schema_version(db: &Connection) -> Result<(u32, u32), StoreError> {
     let found = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let known = MIGRATIONS.len() as u32;
     if found > known {
         return Err(StoreError::NewerSchema { found, known });
     }
-    Ok(found)
+    Ok((found, known))
 }
 
 fn migrate(db: &mut Connection, version: u32) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@
 mod account;
 mod callback;
 mod change;
+mod check;
 mod event;
 mod file;
 mod page;
@@ -28,8 +29,8 @@ use self::file::DatabaseFile;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::{
-    Account, ApiKey, BoxFuture, CallbackOutcome, DueCallback, LiveRoom, NewRoom, Page, PageRequest, ParticipantFilter,
-    ParticipantRow, RoomFilter, RoomRow, Store, StoreError, limits,
+    Account, ApiKey, BoxFuture, CallbackOutcome, CheckProgress, DueCallback, Findings, Invariant, LiveRoom, NewRoom,
+    Page, PageRequest, ParticipantFilter, ParticipantRow, RoomFilter, RoomRow, Store, StoreError, limits,
 };
 
 /// A store in one SQLite file, or in none that outlives it.
@@ -72,6 +73,21 @@ impl SqliteStore {
     pub fn read_credentials(path: &Path) -> Result<(Vec<Account>, Vec<ApiKey>), StoreError> {
         let db = file::visit(path)?;
         Ok((account::all(&db)?, account::all_keys(&db)?))
+    }
+
+    /// Checks the invariants of the database in this file, on one snapshot, also while another process has it open.
+    /// Changes nothing. Takes as long as reading the whole file, and a little memory.
+    ///
+    /// # Errors
+    /// [`StoreError::NewerSchema`] and [`StoreError::OlderSchema`] if the invariants of this program are not those of
+    /// the one that wrote it; [`StoreError::Backend`] if it is not there or cannot be read.
+    pub fn check_file(path: &Path, progress: &mut dyn FnMut(CheckProgress)) -> Result<Findings, StoreError> {
+        check::check(path, progress)
+    }
+
+    /// The invariants that [`SqliteStore::check_file`] checks.
+    pub fn invariants() -> Vec<Invariant> {
+        check::invariants().collect()
     }
 
     fn start(mut file: DatabaseFile) -> Result<Self, StoreError> {

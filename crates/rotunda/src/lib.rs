@@ -9,6 +9,7 @@ pub mod config;
 pub mod credentials;
 pub mod limits;
 pub mod operator;
+pub mod retention;
 pub mod rooms;
 pub mod server;
 pub mod signaling;

@@ -34,6 +34,15 @@ pub const CALLBACK_LEASE: Duration = Duration::from_secs(30);
 /// Characters of the error that is kept of a failed attempt.
 pub const CALLBACK_ERROR_LEN_MAX: usize = 200;
 
+/// Days that rows may be kept, a hundred years at most.
+pub const KEEP_DAYS: RangeInclusive<u32> = 1..=36_500;
+/// Pause between the starts of two runs that forget what is older.
+pub const FORGET_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// Rows that are forgotten in one transaction, which other writes may have to wait for.
+pub const FORGET_ROWS: u32 = 500;
+/// Pause between two such transactions.
+pub const FORGET_PAUSE: Duration = Duration::from_millis(50);
+
 /// Operators' connections at once; further ones wait to be accepted. Their requests are done one after the other.
 pub const OPERATORS_MAX: usize = 8;
 /// Bytes of an operator's request, and of a line of its answer. A longer one is refused.

@@ -26,6 +26,7 @@ use crate::app::App;
 use crate::assets;
 use crate::config::{Certificate, Data, Settings};
 use crate::limits;
+use crate::retention;
 use crate::rooms::{Media, Rooms, RoomsConfig};
 use crate::signaling;
 use crate::tls;
@@ -90,6 +91,7 @@ impl Server {
             ad_hoc_max_participants: settings.max_participants.min(AD_HOC_PARTICIPANTS),
         };
         let rooms = Rooms::start(Arc::clone(&store), media, config, callbacks).await?;
+        retention::start(Arc::clone(&store), settings.keep, stop.clone(), &tasks);
 
         let app = App {
             store,

@@ -20,6 +20,7 @@ mod error;
 pub mod limits;
 mod page;
 mod participant;
+mod retention;
 mod room_row;
 mod sqlite;
 
@@ -29,6 +30,7 @@ pub use check::{CheckProgress, Findings, Invariant, Violation};
 pub use error::StoreError;
 pub use page::{Page, PageRequest, Position};
 pub use participant::{LiveParticipant, ParticipantFilter, ParticipantRow};
+pub use retention::{Expiry, Forgotten};
 pub use room_row::{LiveRoom, NewRoom, RoomFilter, RoomRow};
 pub use sqlite::SqliteStore;
 
@@ -129,6 +131,11 @@ pub trait Store: Send + Sync + 'static {
         answer: Result<u16, String>,
         outcome: CallbackOutcome,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Forgets what is old, about `rows` rows of it ([`limits::FORGET_ROWS_MAX`] at most), in a transaction of bounded
+    /// work; call it until there is no more. Rooms in progress, rooms with callbacks that are not done, and those
+    /// callbacks stay whatever their age. A room is in every answer with all its rows, or in none.
+    fn forget(&self, before: Expiry, rows: u32) -> BoxFuture<'_, Result<Forgotten, StoreError>>;
 
     /// Fails if the database cannot be read or written now.
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>>;

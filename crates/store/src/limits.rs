@@ -30,3 +30,10 @@ pub(crate) const WAL_BYTES: i64 = 64 << 20;
 
 /// Broken invariants that a check tells; it does not tell more.
 pub const VIOLATIONS_MAX: usize = 1000;
+
+/// Rows that one call forgets at most; a request for more gets this many. It bounds how long other writes wait.
+pub const FORGET_ROWS_MAX: u32 = 1000;
+
+/// Old rooms that one call looks at to find some without callbacks that still are to be delivered. If so many in a row
+/// have some, younger ones wait until these are done.
+pub(crate) const FORGET_CANDIDATES: u32 = 1000;

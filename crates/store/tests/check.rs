@@ -6,7 +6,7 @@ use std::path::Path;
 use room::{AccountSid, Change, ParticipantSid, Priority, RoomSid, SessionHash, Timestamp, Track, TrackKind, TrackSid};
 use rusqlite::Connection;
 use store::{
-    Account, CallbackMethod, CallbackOutcome, CheckProgress, Findings, NewRoom, SqliteStore, Store, StoreError,
+    Account, CallbackMethod, CallbackOutcome, CheckProgress, Expiry, Findings, NewRoom, SqliteStore, Store, StoreError,
 };
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([0xa0; 16]);
@@ -397,4 +397,43 @@ fn the_manual_has_every_invariant() {
         let line = format!("| `{}` | {} |", invariant.name, invariant.holds);
         assert!(manual.contains(&line), "docs/operations.md lacks: {line}");
     }
+}
+
+#[tokio::test]
+async fn a_database_is_whole_between_any_two_steps_of_forgetting() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rotunda.db");
+    let store = story(&path).await;
+    loop {
+        let due = store.lease_callbacks(at(30), at(40), 10).await.unwrap();
+        for callback in &due {
+            let given_up = store.record_callback(callback.id, at(31), Ok(410), CallbackOutcome::GivenUp);
+            given_up.await.unwrap();
+        }
+        if due.is_empty() {
+            break;
+        }
+    }
+    for before in [
+        Expiry {
+            callbacks: Some(at(20)),
+            ..Expiry::default()
+        },
+        Expiry {
+            events: Some(at(20)),
+            ..Expiry::default()
+        },
+        Expiry {
+            rooms: Some(at(20)),
+            ..Expiry::default()
+        },
+    ] {
+        let mut calls = 0;
+        while store.forget(before, 1).await.unwrap().more {
+            assert_eq!(check(&path).violations, []);
+            calls += 1;
+        }
+        assert!(calls > 1, "{before:?}");
+    }
+    assert_eq!(check(&path).rooms, 1);
 }

@@ -59,6 +59,15 @@ options! {
         /// The MediaRegion that rooms report [env: ROTUNDA_MEDIA_REGION] [default: us1]
         #[arg(long, value_name = "NAME")]
         media_region: Text,
+        /// Days that a room is kept after its end, with its participants and all that tells of them; undelivered callbacks hold it [env: ROTUNDA_KEEP_ROOMS_DAYS] [default: for ever]
+        #[arg(long, value_name = "DAYS")]
+        keep_rooms_days: Text,
+        /// Days that the events of a room are kept after its end [env: ROTUNDA_KEEP_EVENTS_DAYS] [default: as long as their room]
+        #[arg(long, value_name = "DAYS")]
+        keep_events_days: Text,
+        /// Days that a callback and its attempts are kept after it was delivered or given up [env: ROTUNDA_KEEP_CALLBACKS_DAYS] [default: as long as their room]
+        #[arg(long, value_name = "DAYS")]
+        keep_callbacks_days: Text,
         /// What is logged to stderr: error, warn, info, debug, trace, also by module [env: ROTUNDA_LOG] [default: info]
         #[arg(long, value_name = "LEVELS")]
         log: Text,

@@ -14,6 +14,7 @@ use url::Url;
 use super::raw::{SecretText, Text};
 use super::{ConfigError, Environment, Written};
 use crate::limits;
+use crate::retention::Keep;
 
 /// How the server is set up. Holds secrets, which its `Debug` does not show.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub struct Settings {
     pub max_participants: u32,
     /// `MediaRegion`, as rooms report it.
     pub media_region: String,
+    /// How long what is over is kept.
+    pub keep: Keep,
     /// Made or changed at the start.
     pub account: Option<PresetAccount>,
     /// Made or changed at the start.
@@ -143,6 +146,7 @@ impl Settings {
             session_timeout: Duration::from_secs(30),
             max_participants: 1000,
             media_region: "us1".to_owned(),
+            keep: Keep::default(),
             account: None,
             api_key: None,
             credentials_in_page: false,
@@ -187,6 +191,11 @@ impl Settings {
             limits::MAX_PARTICIPANTS,
         );
         let media_region = reader.optional("media_region", raw.media_region.as_ref(), region);
+        let keep = Keep {
+            rooms: reader.days("keep_rooms_days", raw.keep_rooms_days.as_ref()),
+            events: reader.days("keep_events_days", raw.keep_events_days.as_ref()),
+            callbacks: reader.days("keep_callbacks_days", raw.keep_callbacks_days.as_ref()),
+        };
         let log = reader.optional("log", raw.log.as_ref(), |text| {
             text.parse::<Targets>()
                 .map_err(|_| "a level such as info, or levels by module such as info,sfu=debug".to_owned())
@@ -239,6 +248,7 @@ impl Settings {
             session_timeout: Duration::from_secs(session_timeout_s.into()),
             max_participants,
             media_region,
+            keep,
             account: account.map(|(sid, auth_token)| PresetAccount { sid, auth_token }),
             api_key: api_key.map(|(sid, secret)| PresetApiKey { sid, secret }),
             credentials_in_page: false,
@@ -374,6 +384,11 @@ impl Reader<'_> {
             let number = text.parse().ok().filter(|number| range.contains(number));
             number.ok_or_else(|| format!("a whole number from {} to {}", range.start(), range.end()))
         })
+    }
+
+    fn days(&mut self, name: &str, text: Option<&Text>) -> Option<Duration> {
+        let days = self.number(name, text, limits::KEEP_DAYS)?;
+        Some(Duration::from_secs(u64::from(days) * 24 * 60 * 60))
     }
 
     fn data_dir(&mut self, text: Option<&Text>, environment: &dyn Environment) -> Option<Data> {

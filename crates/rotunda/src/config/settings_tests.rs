@@ -31,6 +31,7 @@ fn nothing_written_gives_the_defaults() {
     assert_eq!(settings.max_participants, 1000);
     assert_eq!(settings.media_region, "us1");
     assert!(settings.advertise.is_empty() && settings.cors_allow_origins.is_empty());
+    assert_eq!(settings.keep, Keep::default(), "everything, for ever");
     assert!(settings.public_url.is_none() && settings.certificate.is_none());
     assert!(settings.account.is_none() && settings.api_key.is_none() && !settings.credentials_in_page);
 }
@@ -71,6 +72,24 @@ fn all_faults_are_told_at_once() {
         "ROTUNDA_API_KEY_SECRET: it needs a SID too: set ROTUNDA_API_KEY_SID",
     ];
     assert_eq!(faults, expected);
+}
+
+#[test]
+fn days_are_counted_from_one() {
+    let settings = understand(&[
+        ("HOME", "/h"),
+        ("ROTUNDA_KEEP_ROOMS_DAYS", "90"),
+        ("ROTUNDA_KEEP_CALLBACKS_DAYS", "1"),
+    ])
+    .unwrap();
+    let days = |days: u64| Some(Duration::from_secs(days * 86_400));
+    assert_eq!((settings.keep.rooms, settings.keep.callbacks), (days(90), days(1)));
+    assert_eq!(settings.keep.events, None);
+    let faults = faults(&[("ROTUNDA_KEEP_EVENTS_DAYS", "0")]);
+    assert_eq!(
+        faults,
+        ["ROTUNDA_KEEP_EVENTS_DAYS: \"0\" is not a whole number from 1 to 36500"]
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod cors;
 mod paging;
 mod participants;
 mod random;
+mod retention;
 mod rooms;
 mod seed;
 mod world;

@@ -16,6 +16,7 @@ mod fixture;
 pub mod pages;
 pub mod participants;
 pub mod restart;
+pub mod retention;
 pub mod rooms;
 pub mod writes;
 
@@ -74,6 +75,14 @@ macro_rules! conformance_tests {
                 giving_up_lets_the_next_go_ahead
                 a_late_answer_changes_nothing
                 the_limit_of_a_lease_holds
+            }
+            retention {
+                old_rooms_go_with_all_that_is_theirs
+                a_room_is_there_with_all_its_rows_or_not_at_all
+                what_is_live_or_undelivered_stays
+                events_go_and_their_room_stays
+                done_callbacks_go_and_the_rest_goes_on
+                a_list_goes_on_while_rows_go
             }
             pages {
                 exact_multiples_end_without_a_next_page

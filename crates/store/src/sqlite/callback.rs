@@ -111,8 +111,9 @@ pub(super) fn record(
 
 /// Ends an entry and lets the next of its room go ahead at once.
 fn finish(db: &Connection, id: i64, room: i64, state: &str, at: Timestamp) -> Result<(), StoreError> {
-    db.prepare_cached("UPDATE outbox SET state = ?2 WHERE id = ?1")?
-        .execute(params![id, state])?;
+    // What is done was due, from now on, when it was done: by that it grows old.
+    db.prepare_cached("UPDATE outbox SET state = ?2, due_us = ?3 WHERE id = ?1")?
+        .execute(params![id, state, at.0])?;
     db.prepare_cached(
         "UPDATE outbox SET state = 'due', due_us = min(due_us, ?2)
          WHERE id = (SELECT id FROM outbox INDEXED BY outbox_waiting

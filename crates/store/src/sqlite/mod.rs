@@ -13,6 +13,7 @@ mod file;
 mod page;
 mod participant;
 mod readers;
+mod retention;
 mod room_row;
 mod row;
 mod take_over;
@@ -29,8 +30,9 @@ use self::file::DatabaseFile;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::{
-    Account, ApiKey, BoxFuture, CallbackOutcome, CheckProgress, DueCallback, Findings, Invariant, LiveRoom, NewRoom,
-    Page, PageRequest, ParticipantFilter, ParticipantRow, RoomFilter, RoomRow, Store, StoreError, limits,
+    Account, ApiKey, BoxFuture, CallbackOutcome, CheckProgress, DueCallback, Expiry, Findings, Forgotten, Invariant,
+    LiveRoom, NewRoom, Page, PageRequest, ParticipantFilter, ParticipantRow, RoomFilter, RoomRow, Store, StoreError,
+    limits,
 };
 
 /// A store in one SQLite file, or in none that outlives it.
@@ -216,6 +218,10 @@ impl Store for SqliteStore {
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.writer
             .run(move |db| callback::record(db, id, at, &answer, outcome))
+    }
+
+    fn forget(&self, before: Expiry, rows: u32) -> BoxFuture<'_, Result<Forgotten, StoreError>> {
+        self.writer.run(move |db| retention::forget(db, before, rows))
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -6,6 +6,7 @@ use store::Store;
 
 use crate::config::Settings;
 use crate::credentials::Credentials;
+use crate::door::Door;
 use crate::rooms::Rooms;
 
 /// Shared by all requests and sockets; cheap to clone.
@@ -17,6 +18,8 @@ pub struct App {
     pub rooms: Rooms,
     /// Accounts and API keys with their secrets.
     pub credentials: Arc<Credentials>,
+    /// Who comes too often or has too much.
+    pub door: Arc<Door>,
     /// How the server is set up.
     pub settings: Arc<Settings>,
     /// Authenticates page tokens; kept in the database.

@@ -7,6 +7,7 @@ pub mod assets;
 pub mod command;
 pub mod config;
 pub mod credentials;
+pub mod door;
 pub mod limits;
 pub mod operator;
 pub mod retention;

@@ -22,8 +22,35 @@ pub const REQUEST_HEAD_LEN_MAX: usize = 64 * 1024;
 pub const REQUEST_HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 /// Time for a TLS handshake. Later the connection is closed.
 pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a client may leave what was sent to it unread, or unacknowledged; then the kernel breaks
+/// the connection (TCP_USER_TIMEOUT).
+pub const UNREAD_TIME_MAX: Duration = Duration::from_secs(20);
 /// Time from the signal to stop until the process ends, whoever is still being served.
 pub const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Signaling sockets open at once; one more is answered with 503. Each costs about 100 KiB at worst.
+pub const SOCKETS_MAX: usize = 20_000;
+/// Signaling sockets that are in no room, so that those which join nothing do not fill the house;
+/// one more is answered with 503.
+pub const SOCKETS_OUTSIDE_ROOMS_MAX: usize = 10_000;
+/// Seconds' worth of a rate that may be used at once: of requests and of joins. What comes faster is
+/// told to wait.
+pub const BURST_S: u32 = 2;
+/// What the rates of `config.default.toml` may be set to.
+pub const RATE_PER_S: RangeInclusive<u32> = 0..=1_000_000;
+/// What the bounds on sockets and connections may be set to.
+pub const PLACES: RangeInclusive<u32> = 0..=1_000_000;
+/// How long a client's join is held back when joins come too fast; longer, and it is told to come
+/// back later (53006).
+pub const JOIN_HELD_MAX: Duration = Duration::from_secs(5);
+/// Age of the oldest write under way from which new clients are told `busy`. A disk that takes two
+/// seconds for a sync stays below it.
+pub const STORE_LAG_BUSY: Duration = Duration::from_secs(6);
+/// What `busy` tells a client to wait at least, and up to twice as long, so that not all come back
+/// at the same time.
+pub const BUSY_WAIT: Duration = Duration::from_secs(1);
+/// Shortest time between two log lines about the same kind of refusal.
+pub const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Callbacks on their way at once. Further ones stay in the outbox.
 pub const CALLBACKS_IN_FLIGHT_MAX: usize = 64;
@@ -54,4 +81,5 @@ pub const OPERATOR_LINES: usize = 64;
 /// Pause after a failed accept on the operator's socket: descriptors ran out, and they come back.
 pub const OPERATOR_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+const _: () = assert!(SOCKETS_OUTSIDE_ROOMS_MAX <= SOCKETS_MAX && SOCKETS_MAX <= CONNECTIONS_MAX);
 const _: () = assert!(CALLBACK_LEASE.as_secs() > 2 * CALLBACK_TIME_MAX.as_secs());

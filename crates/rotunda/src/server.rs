@@ -9,6 +9,7 @@ mod owner;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::routing::get;
@@ -25,6 +26,7 @@ use crate::api;
 use crate::app::App;
 use crate::assets;
 use crate::config::{Certificate, Data, Settings};
+use crate::door::Door;
 use crate::limits;
 use crate::retention;
 use crate::rooms::{Media, Rooms, RoomsConfig};
@@ -97,11 +99,13 @@ impl Server {
             store,
             rooms,
             credentials,
+            door: Arc::new(Door::new(settings.door, Instant::now())),
             settings: Arc::new(settings),
             page_key,
         };
         let router = router(&app, &owner);
-        tasks.spawn(listener::serve(listener, acceptor, router, stop.clone()));
+        let door = Arc::clone(&app.door);
+        tasks.spawn(listener::serve(listener, acceptor, router, door, stop.clone()));
         stop_if_failed.disarm();
         Ok(Self {
             http_addr,

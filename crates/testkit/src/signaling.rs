@@ -161,6 +161,18 @@ impl Client {
         self.socket.close().await;
     }
 
+    /// How the server ends this socket, within a minute; what it says until then is left unread.
+    pub async fn ends(&mut self) -> Gone {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        loop {
+            match self.frame().await {
+                Ok(_) => {}
+                Err(Gone::Silent) if tokio::time::Instant::now() < deadline => {}
+                Err(gone) => return gone,
+            }
+        }
+    }
+
     /// Loses the socket without a word.
     pub fn cut(self) {
         drop(self.socket);

@@ -1,5 +1,7 @@
 //! Who asks: HTTP Basic with an account's or an API key's secret (rest.md section 3).
 
+use std::time::Instant;
+
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -24,8 +26,13 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let (user, password) = header.and_then(basic).ok_or(ApiError::Unauthorized)?;
-        let account = App::from_ref(state).credentials.authenticate(&user, &password);
-        account.map(Self).ok_or(ApiError::Unauthorized)
+        let app = App::from_ref(state);
+        let account = app.credentials.authenticate(&user, &password);
+        let account = account.ok_or(ApiError::Unauthorized)?;
+        app.door
+            .request(account, Instant::now())
+            .map_err(ApiError::TooManyRequests)?;
+        Ok(Self(account))
     }
 }
 

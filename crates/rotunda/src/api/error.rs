@@ -1,7 +1,9 @@
 //! What every refusal looks like: the one place that knows HTTP status, code and message of each.
 
+use std::time::Duration;
+
 use axum::Json;
-use axum::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use protocol::rest::ErrorBody;
@@ -42,12 +44,18 @@ pub(super) enum ApiError {
     /// The body is too long.
     #[error("Bad request: the body is too long")]
     TooLarge,
+    /// The body does not arrive.
+    #[error("Bad request: the body took too long")]
+    Slow,
     /// The body is no form.
     #[error("Bad request: send application/x-www-form-urlencoded or multipart/form-data")]
     MediaType,
     /// A fault with a number of its own.
     #[error("{}", .0.message())]
     Fault(Fault),
+    /// The account asks more often than it may; how long until it may again.
+    #[error("Too Many Requests")]
+    TooManyRequests(Duration),
     /// Try again.
     #[error("Service Unavailable")]
     Busy,
@@ -147,8 +155,10 @@ impl ApiError {
             Self::NotYet(_) => (StatusCode::NOT_IMPLEMENTED, 20501),
             Self::Missing(_) | Self::Invalid { .. } | Self::Malformed(_) => (StatusCode::BAD_REQUEST, 20001),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 20001),
+            Self::Slow => (StatusCode::REQUEST_TIMEOUT, 20001),
             Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, 20001),
             Self::Fault(fault) => (StatusCode::BAD_REQUEST, fault.code()),
+            Self::TooManyRequests(_) => (StatusCode::TOO_MANY_REQUESTS, 20429),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, 20503),
             Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, 20500),
         }
@@ -157,11 +167,23 @@ impl ApiError {
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         match self {
+            // The rest of the body would be taken for the next request.
+            Self::Slow => {
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Self::Unauthorized => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Rotunda\""));
             }
             Self::Busy => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Self::TooManyRequests(wait) => {
+                // Whole seconds (RFC 9110 section 10.2.3), and never 0.
+                let seconds = wait.as_millis().div_ceil(1000).max(1);
+                headers.insert(
+                    RETRY_AFTER,
+                    HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)),
+                );
             }
             _ => {}
         }

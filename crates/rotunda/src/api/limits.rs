@@ -1,7 +1,12 @@
 //! What a request may cost, and what happens beyond it.
 
+use std::time::Duration;
+
 /// Bytes of a request's body; more is 413. Every parameter of the API fits many times over.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Time for a request's body to arrive; later is 408.
+pub(super) const BODY_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Bytes of a query string; more is 400.
 pub(super) const QUERY_BYTES_MAX: usize = 16 * 1024;

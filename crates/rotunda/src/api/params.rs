@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use percent_encoding::percent_decode;
 
 use super::error::ApiError;
-use super::limits::{BODY_BYTES_MAX, PARAMETERS_MAX, QUERY_BYTES_MAX};
+use super::limits::{BODY_BYTES_MAX, BODY_TIME_MAX, PARAMETERS_MAX, QUERY_BYTES_MAX};
 
 /// Parameters in the order they came. Names are case-sensitive, unknown ones are never looked at.
 #[derive(Debug, Default)]
@@ -122,7 +122,8 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| ApiError::TooLarge)?;
+        let body = tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, BODY_BYTES_MAX)).await;
+        let body = body.map_err(|_| ApiError::Slow)?.map_err(|_| ApiError::TooLarge)?;
         let content_type = parts.headers.get(CONTENT_TYPE);
         match essence(&parts.headers) {
             "application/x-www-form-urlencoded" => Params::urlencoded(&body).map(Self),

@@ -68,6 +68,21 @@ options! {
         /// Days that a callback and its attempts are kept after it was delivered or given up [env: ROTUNDA_KEEP_CALLBACKS_DAYS] [default: as long as their room]
         #[arg(long, value_name = "DAYS")]
         keep_callbacks_days: Text,
+        /// REST requests a second of one account, two seconds' worth at once; 0: any number [env: ROTUNDA_REST_REQUESTS_PER_S] [default: 2000]
+        #[arg(long, value_name = "NUMBER")]
+        rest_requests_per_s: Text,
+        /// Joins a second, all accounts together; 0: any number [env: ROTUNDA_JOINS_PER_S] [default: 2000]
+        #[arg(long, value_name = "NUMBER")]
+        joins_per_s: Text,
+        /// Joins a second of one account; 0: any number [env: ROTUNDA_JOINS_PER_ACCOUNT_PER_S] [default: 1000]
+        #[arg(long, value_name = "NUMBER")]
+        joins_per_account_per_s: Text,
+        /// Signaling sockets of one account at once; 0: any number [env: ROTUNDA_SOCKETS_PER_ACCOUNT] [default: 10000]
+        #[arg(long, value_name = "NUMBER")]
+        sockets_per_account: Text,
+        /// HTTP connections of one address at once, WebSockets included; 0: any number, as behind a proxy [env: ROTUNDA_CONNECTIONS_PER_ADDRESS] [default: 5000]
+        #[arg(long, value_name = "NUMBER")]
+        connections_per_address: Text,
         /// What is logged to stderr: error, warn, info, debug, trace, also by module [env: ROTUNDA_LOG] [default: info]
         #[arg(long, value_name = "LEVELS")]
         log: Text,
@@ -102,6 +117,11 @@ impl Raw {
             session_timeout_s: text("30"),
             max_participants: text("1000"),
             media_region: text("us1"),
+            rest_requests_per_s: text("2000"),
+            joins_per_s: text("2000"),
+            joins_per_account_per_s: text("1000"),
+            sockets_per_account: text("10000"),
+            connections_per_address: text("5000"),
             log: text("info"),
             advertise_addr: Some(List::default()),
             cors_allow_origins: Some(List::default()),

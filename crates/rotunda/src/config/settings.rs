@@ -11,8 +11,9 @@ use room::{AccountSid, ApiKeySid};
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
-use super::raw::{SecretText, Text};
+use super::raw::{Raw, SecretText, Text};
 use super::{ConfigError, Environment, Written};
+use crate::door::DoorSettings;
 use crate::limits;
 use crate::retention::Keep;
 
@@ -38,6 +39,8 @@ pub struct Settings {
     pub session_timeout: Duration,
     /// Largest `MaxParticipants`.
     pub max_participants: u32,
+    /// How many and how fast.
+    pub door: DoorSettings,
     /// `MediaRegion`, as rooms report it.
     pub media_region: String,
     /// How long what is over is kept.
@@ -145,6 +148,7 @@ impl Settings {
             cors_allow_origins: Vec::new(),
             session_timeout: Duration::from_secs(30),
             max_participants: 1000,
+            door: DoorSettings::default(),
             media_region: "us1".to_owned(),
             keep: Keep::default(),
             account: None,
@@ -190,6 +194,7 @@ impl Settings {
             raw.max_participants.as_ref(),
             limits::MAX_PARTICIPANTS,
         );
+        let door = reader.door(raw);
         let media_region = reader.optional("media_region", raw.media_region.as_ref(), region);
         let keep = Keep {
             rooms: reader.days("keep_rooms_days", raw.keep_rooms_days.as_ref()),
@@ -221,6 +226,7 @@ impl Settings {
             Some(media_addr),
             Some(session_timeout_s),
             Some(max_participants),
+            Some(door),
             Some(media_region),
             Some(log),
             true,
@@ -230,6 +236,7 @@ impl Settings {
             media_addr,
             session_timeout_s,
             max_participants,
+            door,
             media_region,
             log,
             faults.is_empty(),
@@ -247,6 +254,7 @@ impl Settings {
             cors_allow_origins: cors,
             session_timeout: Duration::from_secs(session_timeout_s.into()),
             max_participants,
+            door,
             media_region,
             keep,
             account: account.map(|(sid, auth_token)| PresetAccount { sid, auth_token }),
@@ -389,6 +397,23 @@ impl Reader<'_> {
     fn days(&mut self, name: &str, text: Option<&Text>) -> Option<Duration> {
         let days = self.number(name, text, limits::KEEP_DAYS)?;
         Some(Duration::from_secs(u64::from(days) * 24 * 60 * 60))
+    }
+
+    fn door(&mut self, raw: &Raw) -> Option<DoorSettings> {
+        let mut rate = |name, text: &Option<Text>| self.number(name, text.as_ref(), limits::RATE_PER_S);
+        let rest_requests_per_s = rate("rest_requests_per_s", &raw.rest_requests_per_s);
+        let joins_per_s = rate("joins_per_s", &raw.joins_per_s);
+        let joins_per_account_per_s = rate("joins_per_account_per_s", &raw.joins_per_account_per_s);
+        let mut places = |name, text: &Option<Text>| self.number(name, text.as_ref(), limits::PLACES);
+        let sockets_per_account = places("sockets_per_account", &raw.sockets_per_account);
+        let connections_per_address = places("connections_per_address", &raw.connections_per_address);
+        Some(DoorSettings {
+            rest_requests_per_s: rest_requests_per_s?,
+            joins_per_s: joins_per_s?,
+            joins_per_account_per_s: joins_per_account_per_s?,
+            sockets_per_account: sockets_per_account?,
+            connections_per_address: connections_per_address?,
+        })
     }
 
     fn data_dir(&mut self, text: Option<&Text>, environment: &dyn Environment) -> Option<Data> {

@@ -1,5 +1,6 @@
 //! The registry of live rooms: one task for each owns its `room::Room`.
 
+mod lag;
 mod limits;
 mod media;
 mod seat;
@@ -28,6 +29,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::webhooks::Waker;
 
+use self::lag::StoreLag;
 pub use self::media::Media;
 use self::seat::Seat;
 use self::socket::{Outgoing, Socket};
@@ -63,6 +65,7 @@ struct Shared {
     closing: CancellationToken,
     tasks: TaskTracker,
     sockets: AtomicU64,
+    lag: StoreLag,
 }
 
 #[derive(Clone)]
@@ -104,9 +107,18 @@ pub(crate) struct Arrival {
     pub(crate) socket: Socket,
 }
 
+/// Why a client is not in the room.
+pub(crate) enum NotJoined {
+    /// The room ended first; what the client brought is given back.
+    Over(Box<Arrival>),
+    /// The room's queue stays full, or the server is shutting down.
+    Busy,
+}
+
 /// A socket's way to its participant's room.
 #[derive(Clone)]
 pub(crate) struct Attached {
+    pub(crate) account: AccountSid,
     participant: ParticipantSid,
     socket: u64,
     commands: mpsc::Sender<Command>,
@@ -129,6 +141,7 @@ impl Rooms {
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
             sockets: AtomicU64::new(1),
+            lag: StoreLag::default(),
         };
         let rooms = Self {
             shared: Arc::new(shared),
@@ -188,7 +201,10 @@ impl Rooms {
     async fn store_and_run(&self, account: AccountSid, room: NewRoom) -> Result<RoomRow, RoomsError> {
         let sid = room.sid;
         let inbox = self.register(account, sid);
-        let row = match self.shared.store.create_room(account, room).await {
+        let writing = self.shared.lag.begin(std::time::Instant::now());
+        let created = self.shared.store.create_room(account, room).await;
+        drop(writing);
+        let row = match created {
             Ok(row) => row,
             Err(fault) => {
                 self.shared.forget(sid);
@@ -268,6 +284,11 @@ impl Rooms {
         (socket, outgoing)
     }
 
+    /// How far the store is behind with what rooms write.
+    pub(crate) fn store_lag(&self) -> Duration {
+        self.shared.lag.at(std::time::Instant::now())
+    }
+
     /// Held by a socket's task, so that a shutdown waits for it.
     pub(crate) fn held(&self) -> TaskTrackerToken {
         self.shared.tasks.token()
@@ -278,11 +299,10 @@ impl Rooms {
         self.shared.closing.clone()
     }
 
-    /// Brings a client into a room in progress. What becomes of it is said over its socket; `None`
-    /// if the room ended first.
-    pub(crate) async fn join(&self, room: RoomSid, arrival: Arrival) -> Result<Attached, Arrival> {
+    /// Brings a client into a room in progress. What becomes of it is said over its socket.
+    pub(crate) async fn join(&self, room: RoomSid, arrival: Arrival) -> Result<Attached, NotJoined> {
         let Some(handle) = self.live(arrival.account, room) else {
-            return Err(arrival);
+            return Err(NotJoined::Over(Box::new(arrival)));
         };
         let participant = ParticipantSid::from_bytes(random());
         let (taken, wait) = oneshot::channel();
@@ -304,22 +324,25 @@ impl Rooms {
             taken,
         };
         let attached = Attached {
+            account,
             participant,
             socket: socket.id,
             commands: handle.commands.clone(),
         };
-        if handle.commands.send(Command::Join(Box::new(command))).await.is_ok() && wait.await.is_ok() {
-            return Ok(attached);
+        match self.ask(&handle, Command::Join(Box::new(command))).await {
+            Ok(()) if wait.await.is_ok() => return Ok(attached),
+            Err(RoomsError::Busy) => return Err(NotJoined::Busy),
+            _ => {}
         }
         handle.commands.closed().await;
-        Err(Arrival {
+        Err(NotJoined::Over(Box::new(Arrival {
             account,
             identity,
             subscribe_all,
             announced,
             peers,
             socket,
-        })
+        })))
     }
 
     /// Resumes a session on a new socket; `None` if there is no such session any more.
@@ -334,6 +357,7 @@ impl Rooms {
         let handle = lock(&self.shared.live).get(&key.room).cloned()?;
         let (taken, wait) = oneshot::channel();
         let attached = Attached {
+            account: handle.account,
             participant: key.participant,
             socket: socket.id,
             commands: handle.commands.clone(),

@@ -331,9 +331,11 @@ impl RoomTask {
         let changes: Vec<Change> = self.unwritten.drain(..).flat_map(|(_, changes)| changes).collect();
         let (account, room, epoch) = (self.row.account, self.row.new.sid, self.row.epoch);
         let shared = Arc::clone(&self.shared);
+        let under_way = shared.lag.begin(Instant::now());
         self.writing = Some((
             last,
             Box::pin(async move {
+                let _until_it_ends = under_way;
                 let mut pause = Duration::from_millis(50);
                 loop {
                     match shared.store.write(account, room, epoch, changes.clone()).await {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -21,13 +22,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::door::Door;
 use crate::limits;
 
 /// Pause after a failed accept: the usual reason is that descriptors ran out, and they come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`, then until the requests under way are answered.
-pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, stop: CancellationToken) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    door: Arc<Door>,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
     let connections = TaskTracker::new();
     loop {
@@ -41,10 +49,14 @@ pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, route
         };
         match accepted {
             Ok((stream, peer)) => {
+                // Over the bound it is closed unheard: an answer would cost what a flood is after.
+                let Some(of_address) = door.connection(peer.ip(), Instant::now()) else {
+                    continue;
+                };
                 let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
                 connections.spawn(async move {
                     connection(stream, peer, tls, router, stop).await;
-                    drop(place);
+                    drop((place, of_address));
                 });
             }
             Err(error) => {
@@ -68,6 +80,10 @@ async fn connection(
     // Signaling is small messages that wait for each other.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %peer, "TCP_NODELAY could not be set");
+    }
+    let unread_ms = u32::try_from(limits::UNREAD_TIME_MAX.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = setsockopt(&stream, sockopt::TcpUserTimeout, &unread_ms) {
+        tracing::debug!(%error, %peer, "TCP_USER_TIMEOUT could not be set");
     }
     let Some(tls) = tls else {
         return requests(stream, peer, router, stop).await;

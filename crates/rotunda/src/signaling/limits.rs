@@ -2,18 +2,15 @@
 
 use std::time::Duration;
 
-/// WebSockets open at once; one more is refused with 503. Each costs about 100 KiB at worst.
-pub(super) const SOCKETS: usize = 20_000;
-
 /// Bytes of one message. Offers grow by a few kB per section (signaling.md section 16); past it
 /// the socket is closed.
 pub(super) const MESSAGE_BYTES: usize = 1 << 20;
 
-/// From the socket's opening to its hello, and again to being in a room.
+/// From the socket's opening to its hello; then it is closed with 4008.
 pub(super) const HELLO_WAIT: Duration = Duration::from_secs(15);
 
-/// See [`HELLO_WAIT`].
-pub(super) const JOIN_WAIT: Duration = Duration::from_secs(60);
+/// From the hello to being in a room; then the socket is closed with 4008.
+pub(super) const JOIN_WAIT: Duration = Duration::from_secs(30);
 
 /// How long one message may take to be handed to the kernel before the client counts as gone.
 pub(super) const SEND_WAIT: Duration = Duration::from_secs(10);

@@ -5,9 +5,11 @@
 
 mod insights;
 mod limits;
+mod load;
 mod socket;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
@@ -20,12 +22,11 @@ use crate::app::App;
 
 /// Routes of the WebSockets.
 pub fn router(app: App) -> Router {
-    let places = Arc::new(Semaphore::new(limits::SOCKETS));
     let listeners = Arc::new(Semaphore::new(limits::INSIGHTS_SOCKETS));
     Router::new()
         .route(
             "/signaling",
-            any(move |upgrade: WebSocketUpgrade| signaling(upgrade, app, places)),
+            any(move |upgrade: WebSocketUpgrade| signaling(upgrade, app)),
         )
         .route(
             "/v1/VideoEvents",
@@ -33,8 +34,8 @@ pub fn router(app: App) -> Router {
         )
 }
 
-async fn signaling(upgrade: WebSocketUpgrade, app: App, places: Arc<Semaphore>) -> Response {
-    let Ok(place) = places.try_acquire_owned() else {
+async fn signaling(upgrade: WebSocketUpgrade, app: App) -> Response {
+    let Some(places) = app.door.socket(Instant::now()) else {
         return full();
     };
     upgrade
@@ -42,8 +43,8 @@ async fn signaling(upgrade: WebSocketUpgrade, app: App, places: Arc<Semaphore>) 
         .max_frame_size(limits::MESSAGE_BYTES)
         .on_upgrade(move |stream| async move {
             let held = app.rooms.held();
-            socket::serve(stream, app).await;
-            drop((place, held));
+            socket::serve(stream, app, places).await;
+            drop(held);
         })
 }
 

@@ -8,12 +8,13 @@ use protocol::signaling::{ClientFrame, ClientMessage, Connect, Ice, ServerFrame,
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use super::limits;
+use super::{limits, load};
 use crate::access_token::{self, AccessToken};
 use crate::app::App;
+use crate::door::SocketPlaces;
 use crate::rooms::socket::{Outgoing, Socket};
 use crate::rooms::wire::error;
-use crate::rooms::{Arrival, Attached, RoomsError, announced};
+use crate::rooms::{Arrival, Attached, NotJoined, RoomsError, announced};
 
 /// Longest heartbeat we agree to; the SDK asks for it.
 const HEARTBEAT_MAX_MS: u64 = 5_000;
@@ -36,6 +37,7 @@ struct Connection {
     app: App,
     stream: WebSocket,
     socket: Socket,
+    places: SocketPlaces,
     stage: Stage,
     heartbeat: Duration,
     /// When the client counts as gone.
@@ -45,12 +47,13 @@ struct Connection {
 type Flow = ControlFlow<()>;
 
 /// Serves a socket until it is closed.
-pub(super) async fn serve(stream: WebSocket, app: App) {
+pub(super) async fn serve(stream: WebSocket, app: App, places: SocketPlaces) {
     let (socket, outgoing) = app.rooms.socket();
     let connection = Connection {
         app,
         stream,
         socket,
+        places,
         stage: Stage::Opened,
         heartbeat: Duration::from_millis(HEARTBEAT_MAX_MS),
         deadline: Instant::now() + limits::HELLO_WAIT,
@@ -158,10 +161,10 @@ impl Connection {
     }
 
     async fn welcome(&mut self, requested_ms: Option<f64>, body: Option<ClientMessage>) -> Flow {
-        if self.app.rooms.closing().is_cancelled() {
+        if let Some(retry_after) = load::busy_for(&self.app, body.as_ref()) {
             return self
                 .send(&ServerFrame::Busy {
-                    retry_after: 1_000,
+                    retry_after,
                     keep_alive: false,
                 })
                 .await;
@@ -181,7 +184,7 @@ impl Connection {
 
     async fn message(&mut self, message: ClientMessage) -> Flow {
         match (message, &self.stage) {
-            (ClientMessage::Ice(ice), Stage::Welcomed) => self.ice(ice).await,
+            (ClientMessage::Ice(ice), Stage::Welcomed) => self.ice(&ice).await,
             (ClientMessage::Connect(connect), Stage::Welcomed) => self.connect(*connect).await,
             (ClientMessage::Sync(sync), Stage::Welcomed) => self.sync(sync).await,
             (ClientMessage::Update(update), Stage::InRoom(attached)) => {
@@ -213,8 +216,8 @@ impl Connection {
         }
     }
 
-    async fn ice(&mut self, ice: Ice) -> Flow {
-        match self.verify(&ice.token) {
+    async fn ice(&mut self, ice: &Ice) -> Flow {
+        match self.admit(&ice.token) {
             Ok(_) => {
                 self.say(ServerMessage::Iced {
                     version: 1,
@@ -228,7 +231,7 @@ impl Connection {
 
     async fn connect(&mut self, connect: Connect) -> Flow {
         let invalid = || error(53004, "Client sent an invalid signaling message");
-        let token = match self.verify(&connect.token) {
+        let token = match self.admit(&connect.token) {
             Ok(token) => token,
             Err(refusal) => return self.refuse(refusal).await,
         };
@@ -257,14 +260,20 @@ impl Connection {
                 .refuse(error(53403, "Server is unable to apply a remote media description"))
                 .await;
         }
+        if !load::may_join(&self.app, token.account).await {
+            return self.refuse(error(53006, "Video server is busy")).await;
+        }
         match enter(&self.app, &token, name.as_deref(), arrival).await {
-            Ok(attached) => {
-                self.stage = Stage::InRoom(attached);
-                self.still_there();
-                Flow::Continue(())
-            }
+            Ok(attached) => self.enter(attached),
             Err(refusal) => self.refuse(refusal).await,
         }
+    }
+
+    fn enter(&mut self, attached: Attached) -> Flow {
+        self.places.entered();
+        self.stage = Stage::InRoom(attached);
+        self.still_there();
+        Flow::Continue(())
     }
 
     async fn sync(&mut self, sync: Sync) -> Flow {
@@ -280,18 +289,28 @@ impl Connection {
             .await;
         match resumed {
             Some(attached) => {
-                self.stage = Stage::InRoom(attached);
-                self.still_there();
-                Flow::Continue(())
+                // Counted where there is room, and let in all the same: who resumes was counted
+                // before, and the socket that was lost may not have ended yet.
+                self.app
+                    .door
+                    .admit(&mut self.places, attached.account, Instant::now().into_std());
+                self.enter(attached)
             }
             None => self.refuse(error(53001, "Signaling connection disconnected")).await,
         }
     }
 
-    fn verify(&self, token: &str) -> Result<AccessToken, ServerMessage> {
+    /// Verifies a token, and counts the socket for its account.
+    fn admit(&mut self, token: &str) -> Result<AccessToken, ServerMessage> {
         let now_s = crate::rooms::wall().seconds();
-        access_token::verify(token, &self.app.credentials, now_s)
-            .map_err(|fault| error(fault.code(), &fault.to_string()))
+        let token = access_token::verify(token, &self.app.credentials, now_s)
+            .map_err(|fault| error(fault.code(), &fault.to_string()))?;
+        let now = Instant::now().into_std();
+        if self.app.door.admit(&mut self.places, token.account, now) {
+            Ok(token)
+        } else {
+            Err(error(53206, "The Participant concurrency quota was exceeded"))
+        }
     }
 
     async fn pass_on(&mut self, outgoing: Outgoing) -> Flow {
@@ -396,7 +415,8 @@ async fn enter(
         }
         match app.rooms.join(row.new.sid, arrival).await {
             Ok(attached) => return Ok(attached),
-            Err(back) => arrival = back,
+            Err(NotJoined::Over(back)) => arrival = *back,
+            Err(NotJoined::Busy) => return Err(room_refusal(RoomsError::Busy)),
         }
     }
     Err(error(53104, "Unable to connect to Room"))

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod callbacks;
+mod door;
 mod join;
 mod leave;
 mod protocol;

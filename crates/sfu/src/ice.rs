@@ -158,6 +158,14 @@ impl IceLite {
         expired
     }
 
+    /// Whether this address is the client's beyond doubt: it passed a check a short while ago.
+    pub(crate) fn holds(&self, address: SocketAddr, now: Instant) -> bool {
+        let recent = |remote: &Remote| now.saturating_duration_since(remote.last_check) < limits::CHECK_GAP;
+        self.remotes
+            .iter()
+            .any(|remote| remote.address == address && remote.expires.is_none() && recent(remote))
+    }
+
     /// All addresses that passed a check.
     pub(crate) fn remotes(&self) -> impl Iterator<Item = SocketAddr> {
         self.remotes.iter().map(|remote| remote.address)

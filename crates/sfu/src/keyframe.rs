@@ -62,6 +62,41 @@ impl KeyframeRequests {
     }
 }
 
+/// What one subscriber may still ask for of one track.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyframeBudget {
+    left: u32,
+    /// Up to when it was filled.
+    filled: Instant,
+}
+
+impl KeyframeBudget {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            left: limits::KEYFRAME_DEMANDS_MAX,
+            filled: now,
+        }
+    }
+
+    /// Whether a request counts.
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.filled);
+        let earned = passed.as_millis() / limits::KEYFRAME_DEMAND_INTERVAL.as_millis();
+        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+        if earned > 0 {
+            self.left = self.left.saturating_add(earned).min(limits::KEYFRAME_DEMANDS_MAX);
+            // The remainder counts on. A long time is one that filled it.
+            self.filled = limits::KEYFRAME_DEMAND_INTERVAL
+                .checked_mul(earned)
+                .and_then(|time| self.filled.checked_add(time))
+                .unwrap_or(now);
+        }
+        let may = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        may
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -95,6 +130,21 @@ mod tests {
         assert!(requests.take_due(at(1499)));
         requests.arrived();
         assert!(!requests.take_due(at(60_000)));
+    }
+
+    #[test]
+    fn who_always_asks_is_heard_now_and_then() {
+        let start = Instant::now();
+        let mut budget = KeyframeBudget::new(start);
+        let heard = |budget: &mut KeyframeBudget, from_s: u64| {
+            let asked = (0..1000).map(|step| start + Duration::from_secs(from_s) + Duration::from_millis(20) * step);
+            asked.filter(|at| budget.take(*at)).count()
+        };
+        // 20 s of requests, fifty a second: the first few, then one every two seconds.
+        assert_eq!(heard(&mut budget, 0), limits::KEYFRAME_DEMANDS_MAX as usize + 9);
+        assert_eq!(heard(&mut budget, 20), 10);
+        // A subscriber that is content for a while may ask several times again.
+        assert_eq!(heard(&mut budget, 1000), limits::KEYFRAME_DEMANDS_MAX as usize + 9);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod channels;
 mod clock;
 mod codec;
+mod early;
 mod engine;
 mod forwarder;
 mod ice;

@@ -44,6 +44,28 @@ pub(crate) const HANDSHAKE_DATAGRAMS_PER_TURN: usize = 8;
 /// its client.
 pub(crate) const HANDSHAKE_QUEUE_MAX: usize = 4096;
 
+/// DTLS datagrams of one transport that wait for their turn; at the bound the newest is dropped, so
+/// that one client does not take the queue from the others.
+pub(crate) const HANDSHAKE_DATAGRAMS_PER_TRANSPORT: usize = 32;
+
+/// ClientHellos kept of addresses that passed no check yet; at the bound the oldest is dropped.
+pub(crate) const EARLY_HELLOS_MAX: usize = 64;
+
+/// How long one is kept. Clients send theirs again after a second at the latest (RFC 6347 section
+/// 4.2.4.1).
+pub(crate) const EARLY_HELLO_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Datagrams of one transport taken in a tick of 100 ms, checks aside; more are dropped unread. Ten
+/// times what a publisher of three layers with a hundred viewers sends.
+pub(crate) const DATAGRAMS_PER_TICK: u32 = 1000;
+
+/// Bytes of RTCP of one transport taken in a tick of 100 ms; more is dropped unread. A viewer of a
+/// hundred tracks at ten percent loss sends a fifth of it.
+pub(crate) const RTCP_BYTES_PER_TICK: usize = 16 << 10;
+
+/// SSRCs of one transport in sections whose description named none; packets of more are dropped.
+pub(crate) const UNDECLARED_SSRCS_MAX: usize = 8;
+
 /// Layers of one track; more are ignored.
 pub(crate) const LAYERS_MAX: usize = 4;
 
@@ -60,6 +82,23 @@ pub(crate) const KEYFRAME_INTERVAL_MIN: Duration = Duration::from_millis(500);
 
 /// Longest pause between repeated requests that nobody answered.
 pub(crate) const KEYFRAME_INTERVAL_MAX: Duration = Duration::from_secs(4);
+
+/// Key frames that one subscriber may ask for of one track at once; more requests are left out.
+pub(crate) const KEYFRAME_DEMANDS_MAX: u32 = 8;
+
+/// After this long a subscriber may ask once more, so that one that always asks costs the publisher
+/// a key frame every two seconds.
+pub(crate) const KEYFRAME_DEMAND_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Retransmissions on RTX that each repairable packet sent to a client pays for. Two allow a loss of
+/// two thirds; what is asked for beyond is left out.
+pub(crate) const RTX_PER_PACKET: u32 = 2;
+
+/// Retransmissions on RTX that a client may have saved up.
+pub(crate) const RTX_SAVED_MAX: u32 = 1024;
+
+/// Once all are used up, this many have to be saved before the next is sent.
+pub(crate) const RTX_RESUME: u32 = 64;
 
 /// Packets kept for retransmission on RTX, for each track sent.
 pub(crate) const RTX_PACKETS_MAX: usize = 1024;
@@ -89,6 +128,8 @@ pub(crate) const CHANNEL_BUFFER_BYTES_MAX: usize = 1 << 20;
 /// Bytes waiting in the SCTP association of one client, all channels together.
 pub(crate) const ASSOCIATION_BUFFER_BYTES_MAX: usize = 4 << 20;
 
+const _: () = assert!(RTX_RESUME <= RTX_SAVED_MAX);
+const _: () = assert!(HANDSHAKE_DATAGRAMS_PER_TRANSPORT < HANDSHAKE_QUEUE_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX <= CHANNEL_BUFFER_BYTES_MAX);
 const _: () = assert!(CHANNEL_BUFFER_BYTES_MAX <= ASSOCIATION_BUFFER_BYTES_MAX);
 const _: () = assert!(SEND_BATCH_MAX <= SEND_QUEUE_MAX);

@@ -49,6 +49,12 @@ counters! {
     dropped_too_large,
     /// DTLS datagrams over the bound of those waiting.
     dropped_handshake,
+    /// Datagrams of transports that sent more than they may in a tick.
+    dropped_flood,
+    /// RTP packets of SSRCs that the client did not announce.
+    dropped_undeclared,
+    /// Key-frame requests of subscribers that ask too often.
+    dropped_keyframe_demands,
     /// Packets that a subscriber has no payload type for.
     dropped_no_codec,
     /// Packets of layers that a subscriber was not sent, and those that came too late.

@@ -13,6 +13,8 @@ use crate::codec::PayloadMap;
 use crate::engine::{Engine, EngineError, RecvHandle, SendBinding, SendHandle};
 use crate::forwarder::Forwarder;
 use crate::ice::IceLite;
+use crate::keyframe::KeyframeBudget;
+use crate::limits;
 use crate::track::TrackKey;
 use crate::{Route, TransportId};
 
@@ -85,8 +87,31 @@ pub(crate) struct Transport<E> {
     /// When the engine wants to be called, and the entry in the plane's timer table, never later.
     pub(crate) deadline: Option<Instant>,
     pub(crate) timer: Option<Instant>,
+    /// What it may still send in this tick.
+    pub(crate) allowance: Allowance,
+    /// DTLS datagrams of it that wait.
+    pub(crate) waiting_handshakes: usize,
     /// Something was sent through it in this turn.
     pub(crate) dirty: bool,
+}
+
+/// How much of a client is read in a tick: a flood is dropped before it costs a decryption.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Allowance {
+    datagrams: u32,
+    rtcp_bytes: usize,
+}
+
+impl Allowance {
+    /// Whether this datagram is within what the client may send.
+    pub(crate) fn take(&mut self, datagram: &[u8]) -> bool {
+        self.datagrams = self.datagrams.saturating_add(1);
+        // RFC 5761 section 4: packet types of RTCP where RTP has marker and payload type.
+        if datagram.len() > 1 && datagram[0] >= 128 && (192..=223).contains(&datagram[1]) {
+            self.rtcp_bytes = self.rtcp_bytes.saturating_add(datagram.len());
+        }
+        self.datagrams <= limits::DATAGRAMS_PER_TICK && self.rtcp_bytes <= limits::RTCP_BYTES_PER_TICK
+    }
 }
 
 /// A stream towards a subscriber.
@@ -95,6 +120,7 @@ pub(crate) struct SendSlot {
     pub(crate) forwarder: Forwarder,
     pub(crate) source: Option<(TransportId, TrackKey)>,
     pub(crate) map: PayloadMap,
+    pub(crate) keyframes: KeyframeBudget,
 }
 
 impl<E> Transport<E> {
@@ -106,6 +132,28 @@ impl<E> Transport<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flood_is_dropped_and_rtcp_sooner() {
+        let media = [0x80, 96, 0, 0];
+        let mut allowance = Allowance::default();
+        let taken = (0..10 * limits::DATAGRAMS_PER_TICK)
+            .filter(|_| allowance.take(&media))
+            .count();
+        assert_eq!(taken, limits::DATAGRAMS_PER_TICK as usize);
+        let mut report = vec![0; 1000];
+        report[..2].copy_from_slice(&[0x80, 205]);
+        let mut allowance = Allowance::default();
+        let taken = (0..1000).filter(|_| allowance.take(&report)).count();
+        assert_eq!(taken, limits::RTCP_BYTES_PER_TICK / report.len());
+        assert!(
+            !Allowance {
+                rtcp_bytes: usize::MAX,
+                ..allowance
+            }
+            .take(&media)
+        );
+    }
 
     #[test]
     fn a_panic_is_an_error() {

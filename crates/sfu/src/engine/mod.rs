@@ -13,6 +13,8 @@
 
 mod resend;
 mod rtc;
+mod rtx;
+mod ssrcs;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,7 +45,7 @@ pub(crate) trait Engine: Send {
     fn start(&mut self, now: Instant) -> Result<(), EngineError>;
 
     /// A datagram from the client: DTLS, SRTP or SRTCP.
-    fn receive(&mut self, datagram: &[u8], now: Instant) -> Result<(), EngineError>;
+    fn receive(&mut self, datagram: &[u8], now: Instant) -> Result<Received, EngineError>;
 
     /// Time passed, or packets were sent.
     fn handle_timeout(&mut self, now: Instant) -> Result<(), EngineError>;
@@ -68,6 +70,15 @@ pub(crate) trait Engine: Send {
 
     /// Says good-bye: what is polled after this ends the DTLS association.
     fn close(&mut self, now: Instant) -> Result<(), EngineError>;
+}
+
+/// What became of a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// It was read, or ignored since it is not authentic.
+    Taken,
+    /// It is RTP of an SSRC that the client did not announce.
+    Undeclared,
 }
 
 /// Why an engine failed; its transport is lost then.

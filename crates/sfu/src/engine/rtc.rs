@@ -26,9 +26,11 @@ use self::translate::{
     tens_of_ms, unix_us, vp8_patch,
 };
 use super::resend::{ResendRing, rtp_identity};
+use super::rtx::RtxBudget;
+use super::ssrcs::Ssrcs;
 use super::{
     Bindings, ChannelHandle, Delivery, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled,
-    ReceiveBinding, RecvHandle, Reliability, SendBinding, SendHandle, SendPacket, SenderReport, Written,
+    ReceiveBinding, Received, RecvHandle, Reliability, SendBinding, SendHandle, SendPacket, SenderReport, Written,
 };
 use crate::limits;
 use crate::stun;
@@ -126,6 +128,9 @@ pub(crate) struct RtcEngine {
     next_channel: u32,
     closing: HashSet<ChannelHandle>,
     resends: HashMap<u32, ResendRing>,
+    rtx: RtxBudget,
+    rtx_payload_types: u128,
+    ssrcs: Ssrcs,
     pending: VecDeque<Output>,
     unknown_payload_types: HashSet<u8>,
 }
@@ -163,6 +168,9 @@ impl RtcEngine {
             next_channel: 0,
             closing: HashSet::new(),
             resends: HashMap::new(),
+            rtx: RtxBudget::new(),
+            rtx_payload_types: 0,
+            ssrcs: Ssrcs::default(),
             pending: VecDeque::new(),
             unknown_payload_types: HashSet::new(),
         }
@@ -292,8 +300,12 @@ impl RtcEngine {
         let rtx = send.layer.rtx.map(Ssrc::from);
         let mut api = self.rtc.direct_api();
         let stream = api.declare_stream_tx(Ssrc::from(send.layer.ssrc), rtx, state.mid, None);
-        // No ratio cap: with one, resends are dropped just when loss is high. The cache is the bound.
-        stream.set_rtx_cache(limits::RTX_PACKETS_MAX, limits::RTX_AGE_MAX, None);
+        // No ratio cap: with one, resends are dropped just when loss is high. The budget is the bound.
+        let age_max = match self.rtx.is_used_up() {
+            true => Duration::ZERO,
+            false => limits::RTX_AGE_MAX,
+        };
+        stream.set_rtx_cache(limits::RTX_PACKETS_MAX, age_max, None);
         stream.set_unpaced(true);
         state.send = Some(send.layer);
         let nack_without_rtx = section
@@ -371,6 +383,12 @@ impl RtcEngine {
                 if datagram.first().is_none_or(|byte| *byte < 4) {
                     return None;
                 }
+                if self.is_rtx(&datagram)
+                    && let Err(used_up) = self.rtx.take()
+                {
+                    self.stop_retransmissions(used_up.first);
+                    return None;
+                }
                 if !self.resends.is_empty()
                     && let Some((ssrc, sequence)) = rtp_identity(&datagram)
                     && let Some(ring) = self.resends.get_mut(&ssrc)
@@ -381,6 +399,30 @@ impl RtcEngine {
             }
             str0m::Output::Event(event) => return self.convert_event(event).map(Polled::Output),
         }))
+    }
+
+    /// Whether a datagram to the client is RTP of a payload type for retransmissions.
+    fn is_rtx(&self, datagram: &[u8]) -> bool {
+        let payload_type = datagram.get(1).map_or(0, |byte| byte & 0x7f);
+        self.rtx_payload_types & (1 << payload_type) != 0 && rtp_identity(datagram).is_some()
+    }
+
+    /// Without a cache what was asked for is not found: the queue of the library empties at once.
+    fn stop_retransmissions(&mut self, newly: bool) {
+        if newly {
+            tracing::debug!("a client asks for more retransmissions than it may have");
+            self.set_rtx_caches(Duration::ZERO);
+        }
+    }
+
+    fn set_rtx_caches(&mut self, age_max: Duration) {
+        let mut api = self.rtc.direct_api();
+        for layer in self.sections.values().filter_map(|state| state.send) {
+            if let Some(stream) = api.stream_tx(&Ssrc::from(layer.ssrc)) {
+                // No ratio cap: with one, resends are dropped just when loss is high.
+                stream.set_rtx_cache(limits::RTX_PACKETS_MAX, age_max, None);
+            }
+        }
     }
 
     fn convert_event(&mut self, event: Event) -> Option<Output> {
@@ -532,6 +574,11 @@ impl RtcEngine {
 impl Engine for RtcEngine {
     fn apply(&mut self, session: &Arc<NegotiatedSession>, now: Instant) -> Result<Bindings, EngineError> {
         self.now = now;
+        self.ssrcs.apply(session);
+        let codecs = session.sections.iter().flat_map(|section| &section.codecs);
+        for rtx in codecs.filter_map(|codec| codec.rtx) {
+            self.rtx_payload_types |= 1 << (rtx & 0x7f);
+        }
         self.remove_stale(session);
         for section in &session.sections {
             self.apply_section(section);
@@ -561,10 +608,13 @@ impl Engine for RtcEngine {
             .map_err(failed)
     }
 
-    fn receive(&mut self, datagram: &[u8], now: Instant) -> Result<(), EngineError> {
+    fn receive(&mut self, datagram: &[u8], now: Instant) -> Result<Received, EngineError> {
         self.now = now;
+        if !self.ssrcs.admit(datagram) {
+            return Ok(Received::Undeclared);
+        }
         let Ok(receive) = Receive::new(Protocol::Udp, INNER_REMOTE, INNER_LOCAL, datagram) else {
-            return Ok(());
+            return Ok(Received::Taken);
         };
         if let Err(error) = self.rtc.handle_input(Input::Receive(now, receive)) {
             // Once connected, a datagram that does not fit is a forgery, not the client's end.
@@ -574,7 +624,7 @@ impl Engine for RtcEngine {
             }
             tracing::debug!(%error, "ignored a datagram");
         }
-        Ok(())
+        Ok(Received::Taken)
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), EngineError> {
@@ -598,6 +648,9 @@ impl Engine for RtcEngine {
     }
 
     fn send(&mut self, stream: SendHandle, packet: SendPacket) -> bool {
+        if packet.repairable && self.rtx.sent() {
+            self.set_rtx_caches(limits::RTX_AGE_MAX);
+        }
         let mut api = self.rtc.direct_api();
         let Some(stream) = api.stream_tx(&Ssrc::from(stream.0)) else {
             return false;

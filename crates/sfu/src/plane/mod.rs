@@ -18,13 +18,14 @@ use negotiation::NegotiatedSession;
 
 use crate::channels::Channels;
 use crate::clock::PublisherClock;
-use crate::engine::{Engine, EngineError, Engines, Output, Polled};
+use crate::early::EarlyHellos;
+use crate::engine::{Engine, EngineError, Engines, Output, Polled, Received};
 use crate::ice::{IceLite, Path};
 use crate::limits;
 use crate::stats::Stats;
 use crate::stun::BindingRequest;
 use crate::track::{Track, TrackKey};
-use crate::transport::{Guarded, Phase, Transport, guard};
+use crate::transport::{Allowance, Guarded, Phase, Transport, guard};
 use crate::udp::Outgoing;
 use crate::{Command, Event, LostReason, Route, TransportId};
 
@@ -53,6 +54,7 @@ pub(crate) struct Plane<E: Engines> {
     timers: BTreeSet<(Instant, TransportId)>,
     next_tick: Instant,
     handshakes: VecDeque<(TransportId, Vec<u8>)>,
+    early_hellos: EarlyHellos,
     dirty: Vec<TransportId>,
     failed: Vec<(TransportId, EngineError)>,
     /// To be sent by the worker.
@@ -78,6 +80,7 @@ impl<E: Engines> Plane<E> {
             timers: BTreeSet::new(),
             next_tick: now + TICK,
             handshakes: VecDeque::new(),
+            early_hellos: EarlyHellos::default(),
             dirty: Vec::new(),
             failed: Vec::new(),
             outgoing: Vec::new(),
@@ -167,7 +170,7 @@ impl<E: Engines> Plane<E> {
         }
         match transport.engine.call(|engine| engine.apply(&session, now)) {
             Ok(bindings) => {
-                self.bind(id, bindings);
+                self.bind(id, bindings, now);
                 self.drive(id, now);
                 self.reconcile_all(id, now);
             }
@@ -199,6 +202,8 @@ impl<E: Engines> Plane<E> {
             channels: Channels::default(),
             deadline: None,
             timer: None,
+            allowance: Allowance::default(),
+            waiting_handshakes: 0,
             dirty: false,
         };
         self.transports.insert(id, transport);
@@ -226,6 +231,19 @@ impl<E: Engines> Plane<E> {
             return;
         };
         let found = self.by_ufrag.get(request.local_ufrag()).copied();
+        // An address that another client is using is not given away: who can write under a false
+        // address would cut that client off with a check of its own.
+        let holder = self
+            .by_address
+            .get(&path.remote)
+            .filter(|holder| Some(**holder) != found);
+        if holder
+            .and_then(|holder| self.transports.get(holder))
+            .is_some_and(|other| other.ice.holds(path.remote, now))
+        {
+            self.stats.dropped_check += 1;
+            return;
+        }
         let Some((id, transport)) = found.and_then(|id| Some((id, self.transports.get_mut(&id)?))) else {
             self.stats.dropped_check += 1;
             return;
@@ -256,6 +274,7 @@ impl<E: Engines> Plane<E> {
         if let Some(ufrag) = checked.retired {
             self.by_ufrag.remove(&ufrag);
         }
+        self.take_early_hello(id, path, now);
         match phase {
             Phase::Waiting => self.start(id, now),
             Phase::Interrupted => self.set_connected(id, now),
@@ -278,21 +297,53 @@ impl<E: Engines> Plane<E> {
     fn handle_dtls(&mut self, path: Path, datagram: &[u8], now: Instant) {
         let Some(id) = self.by_address.get(&path.remote).copied() else {
             self.stats.dropped_unknown_address += 1;
-            return;
+            return self.early_hellos.keep(path.remote, datagram, now);
         };
         if self.transports.get(&id).is_some_and(Transport::is_up) {
-            self.receive(id, datagram, now);
-        } else if self.handshakes.len() < limits::HANDSHAKE_QUEUE_MAX {
-            self.handshakes.push_back((id, datagram.to_vec()));
+            self.receive_allowed(id, datagram, now);
         } else {
-            self.stats.dropped_handshake += 1;
+            self.queue_handshake(id, datagram);
         }
+    }
+
+    /// A ClientHello that overtook the check of its address is handled now.
+    fn take_early_hello(&mut self, id: TransportId, path: Path, now: Instant) {
+        if self.early_hellos.is_empty() || self.transports.get(&id).is_none_or(Transport::is_up) {
+            return;
+        }
+        if let Some(datagram) = self.early_hellos.take(path.remote, now) {
+            self.queue_handshake(id, &datagram);
+        }
+    }
+
+    fn queue_handshake(&mut self, id: TransportId, datagram: &[u8]) {
+        let Some(transport) = self.transports.get_mut(&id) else {
+            return;
+        };
+        if transport.waiting_handshakes >= limits::HANDSHAKE_DATAGRAMS_PER_TRANSPORT
+            || self.handshakes.len() >= limits::HANDSHAKE_QUEUE_MAX
+        {
+            self.stats.dropped_handshake += 1;
+            return;
+        }
+        transport.waiting_handshakes += 1;
+        self.handshakes.push_back((id, datagram.to_vec()));
     }
 
     fn handle_media(&mut self, path: Path, datagram: &[u8], now: Instant) {
         match self.by_address.get(&path.remote).copied() {
-            Some(id) => self.receive(id, datagram, now),
+            Some(id) => self.receive_allowed(id, datagram, now),
             None => self.stats.dropped_unknown_address += 1,
+        }
+    }
+
+    /// A datagram of a client, unless it has sent more than it may.
+    fn receive_allowed(&mut self, id: TransportId, datagram: &[u8], now: Instant) {
+        let within = |transport: &mut Transport<E::Engine>| transport.allowance.take(datagram);
+        if self.transports.get_mut(&id).is_some_and(within) {
+            self.receive(id, datagram, now);
+        } else {
+            self.stats.dropped_flood += 1;
         }
     }
 
@@ -301,7 +352,8 @@ impl<E: Engines> Plane<E> {
             return;
         };
         match transport.engine.call(|engine| engine.receive(datagram, now)) {
-            Ok(()) => self.drive(id, now),
+            Ok(Received::Taken) => self.drive(id, now),
+            Ok(Received::Undeclared) => self.stats.dropped_undeclared += 1,
             Err(error) => self.lose(id, error),
         }
     }
@@ -451,6 +503,9 @@ impl<E: Engines> Plane<E> {
             let Some((id, datagram)) = self.handshakes.pop_front() else {
                 return;
             };
+            if let Some(transport) = self.transports.get_mut(&id) {
+                transport.waiting_handshakes = transport.waiting_handshakes.saturating_sub(1);
+            }
             self.receive(id, &datagram, now);
         }
     }
@@ -526,6 +581,7 @@ impl<E: Engines> Plane<E> {
         let mut interrupted = Vec::new();
         let mut late = Vec::new();
         for (id, transport) in &mut self.transports {
+            transport.allowance = Allowance::default();
             for address in transport.ice.expire(now) {
                 if self.by_address.get(&address) == Some(id) {
                     self.by_address.remove(&address);

@@ -8,6 +8,7 @@ use super::Plane;
 use crate::codec::PayloadMap;
 use crate::engine::{Bindings, Engines, SendHandle};
 use crate::forwarder::Forwarder;
+use crate::keyframe::KeyframeBudget;
 use crate::track::{Track, TrackKey};
 use crate::transport::SendSlot;
 use crate::{Route, RouteMedia, TransportId};
@@ -50,9 +51,9 @@ impl<E: Engines> Plane<E> {
     }
 
     /// Streams of a new session.
-    pub(super) fn bind(&mut self, id: TransportId, bindings: Bindings) {
+    pub(super) fn bind(&mut self, id: TransportId, bindings: Bindings, now: Instant) {
         self.bind_receives(id, &bindings);
-        self.bind_sends(id, bindings);
+        self.bind_sends(id, bindings, now);
     }
 
     fn bind_receives(&mut self, id: TransportId, bindings: &Bindings) {
@@ -83,7 +84,7 @@ impl<E: Engines> Plane<E> {
         }
     }
 
-    fn bind_sends(&mut self, id: TransportId, bindings: Bindings) {
+    fn bind_sends(&mut self, id: TransportId, bindings: Bindings, now: Instant) {
         let Some(transport) = self.transports.get_mut(&id) else {
             return;
         };
@@ -101,6 +102,7 @@ impl<E: Engines> Plane<E> {
                         forwarder: Forwarder::new(),
                         source: None,
                         map,
+                        keyframes: KeyframeBudget::new(now),
                     };
                     transport.sends.insert(slot.binding.stream, slot);
                 }

@@ -129,12 +129,16 @@ impl<E: Engines> Plane<E> {
     pub(super) fn handle_keyframe_wanted(&mut self, subscriber: TransportId, stream: SendHandle, now: Instant) {
         let Some(slot) = self
             .transports
-            .get(&subscriber)
-            .and_then(|transport| transport.sends.get(&stream))
+            .get_mut(&subscriber)
+            .and_then(|transport| transport.sends.get_mut(&stream))
         else {
             return;
         };
         let Some((_, key)) = slot.source else { return };
+        if !slot.keyframes.take(now) {
+            self.stats.dropped_keyframe_demands += 1;
+            return;
+        }
         let current = slot.forwarder.layer();
         if let Some(track) = self.tracks.get_mut(&key) {
             let layer = current.unwrap_or(track.target);
@@ -163,14 +167,17 @@ impl<E: Engines> Plane<E> {
 
     /// A subscriber is ready to receive: the first pictures are asked for at once.
     fn demand_keyframes_for(&mut self, subscriber: TransportId, now: Instant) {
-        let Some(transport) = self.transports.get(&subscriber) else {
+        let Some(transport) = self.transports.get_mut(&subscriber) else {
             return;
         };
+        // A client that moves back and forth asks for a key frame each time, too.
         let keys: Vec<TrackKey> = transport
             .sends
-            .values()
-            .filter_map(|slot| slot.source)
-            .map(|(_, key)| key)
+            .values_mut()
+            .filter_map(|slot| {
+                let (_, key) = slot.source?;
+                slot.keyframes.take(now).then_some(key)
+            })
             .collect();
         for key in keys {
             self.demand_keyframe(key, now);

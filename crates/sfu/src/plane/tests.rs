@@ -15,7 +15,7 @@ use negotiation::{
 use super::Plane;
 use crate::engine::{
     Bindings, ChannelHandle, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled, ReceiveBinding,
-    RecvHandle, Reliability, SendBinding, SendHandle, SendPacket, Written,
+    Received, RecvHandle, Reliability, SendBinding, SendHandle, SendPacket, Written,
 };
 use crate::ice::Path;
 use crate::stun::nominating_request;
@@ -91,7 +91,7 @@ impl Engine for Notebook {
     }
 
     /// On stream 0 `!` panics, `?` fails and `B` says good-bye; the rest is an RTP packet.
-    fn receive(&mut self, datagram: &[u8], now: Instant) -> Result<(), EngineError> {
+    fn receive(&mut self, datagram: &[u8], now: Instant) -> Result<Received, EngineError> {
         self.now = now;
         self.notes
             .lock()
@@ -114,7 +114,7 @@ impl Engine for Notebook {
             })),
             _ => {}
         }
-        Ok(())
+        Ok(Received::Taken)
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), EngineError> {
@@ -514,4 +514,178 @@ fn transports_that_never_connect_are_bounded() {
     assert_eq!(world.plane.transports.len(), limits::HANDSHAKES_MAX + 1);
     assert!(world.lost(2).is_some() && world.lost(3).is_some());
     assert!(world.lost(1).is_none() && world.lost(4).is_none());
+}
+
+/// A ClientHello, as far as the plane looks at it.
+fn hello(mark: u8) -> Vec<u8> {
+    vec![22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 1, mark]
+}
+
+#[test]
+fn a_client_hello_that_overtakes_its_check_is_neither_answered_nor_lost() {
+    let mut world = World::new();
+    world.apply(1, 1, 1, 101);
+    world.datagram(1, &hello(7));
+    assert!(world.plane.outgoing.is_empty() && world.notes.lock().unwrap().received.is_empty());
+    world.check(1);
+    let received = world.notes.lock().unwrap().received.clone();
+    assert_eq!(
+        received,
+        [("c1".to_owned(), hello(7))],
+        "at once, without another from the client"
+    );
+    // Of another address nothing is taken.
+    world.datagram(3, &hello(8));
+    world.apply(2, 1, 2, 102);
+    world.check(2);
+    assert_eq!(world.notes.lock().unwrap().received.len(), 1);
+}
+
+#[test]
+fn one_client_does_not_fill_the_queue_of_handshakes() {
+    let mut world = World::new();
+    for id in 1..=2 {
+        world.apply(id, 1, id as u32, 100 + id as u32);
+    }
+    // The notebook is connected by its first check; these two are put back to where a client is that
+    // has passed a check and not sent its hello.
+    for id in 1..=2 {
+        world.check(id);
+        let since = world.now;
+        world.plane.transports.get_mut(&TransportId(id)).unwrap().phase = Phase::Handshaking { since };
+    }
+    for mark in 0..200 {
+        world.plane.handle_datagram(path(1), &hello(mark), world.now);
+    }
+    assert_eq!(world.plane.handshakes.len(), limits::HANDSHAKE_DATAGRAMS_PER_TRANSPORT);
+    world.plane.handle_datagram(path(2), &hello(1), world.now);
+    let mut turns = 0;
+    while world.plane.has_backlog() {
+        let before = world.notes.lock().unwrap().received.len();
+        world.plane.finish_turn(world.now);
+        let handled = world.notes.lock().unwrap().received.len() - before;
+        assert!(handled <= limits::HANDSHAKE_DATAGRAMS_PER_TURN);
+        turns += 1;
+    }
+    assert_eq!(
+        turns,
+        (limits::HANDSHAKE_DATAGRAMS_PER_TRANSPORT + 1).div_ceil(limits::HANDSHAKE_DATAGRAMS_PER_TURN)
+    );
+    assert!(
+        world
+            .notes
+            .lock()
+            .unwrap()
+            .received
+            .contains(&("c2".to_owned(), hello(1)))
+    );
+    assert_eq!(
+        world.plane.stats.dropped_handshake,
+        200 - limits::HANDSHAKE_DATAGRAMS_PER_TRANSPORT as u64
+    );
+    assert!(
+        world
+            .plane
+            .transports
+            .values()
+            .all(|transport| transport.waiting_handshakes == 0)
+    );
+}
+
+#[test]
+fn the_queue_of_handshakes_is_bounded() {
+    let mut world = World::new();
+    let clients = (limits::HANDSHAKE_QUEUE_MAX / limits::HANDSHAKE_DATAGRAMS_PER_TRANSPORT + 2) as u64;
+    for id in 1..=clients {
+        world.apply(id, 1, 1, 101);
+        world.check(id);
+    }
+    let since = world.now;
+    for transport in world.plane.transports.values_mut() {
+        transport.phase = Phase::Handshaking { since };
+    }
+    for id in 1..=clients {
+        for mark in 0..100 {
+            world.plane.handle_datagram(path(id), &hello(mark), world.now);
+        }
+    }
+    assert_eq!(world.plane.handshakes.len(), limits::HANDSHAKE_QUEUE_MAX);
+}
+
+#[test]
+fn an_address_in_use_is_not_given_away() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.apply(2, 1, 2, 102);
+    // Client 2 has valid credentials of its own and writes under the address of client 1.
+    let check = nominating_request("s2:c2", "password", [1; 12]);
+    world.plane.handle_datagram(path(1), &check, world.now);
+    world.plane.finish_turn(world.now);
+    world.datagram(1, &media(1, 1, b"x"));
+    let received = world.notes.lock().unwrap().received.clone();
+    assert_eq!(received.last(), Some(&("c1".to_owned(), media(1, 1, b"x"))));
+    assert_eq!(world.plane.stats.dropped_check, 1);
+    // An address that fell silent may be another's: a network hands them out again.
+    world.now += limits::CHECK_GAP;
+    world.plane.handle_datagram(path(1), &check, world.now);
+    world.datagram(1, &media(2, 2, b"x"));
+    let received = world.notes.lock().unwrap().received.clone();
+    assert_eq!(received.last(), Some(&("c2".to_owned(), media(2, 2, b"x"))));
+}
+
+#[test]
+fn a_flood_of_one_client_is_dropped_and_the_others_are_read() {
+    let mut world = World::new();
+    for id in 1..=2 {
+        world.join(id, id as u32);
+    }
+    let before = world.notes.lock().unwrap().received.len();
+    for sequence in 0..5 * limits::DATAGRAMS_PER_TICK {
+        world
+            .plane
+            .handle_datagram(path(1), &media(1, sequence as u8, b"x"), world.now);
+    }
+    world.plane.handle_datagram(path(2), &media(2, 1, b"x"), world.now);
+    let taken = world.notes.lock().unwrap().received.len() - before;
+    assert_eq!(taken, limits::DATAGRAMS_PER_TICK as usize + 1);
+    assert_eq!(
+        world.plane.stats.dropped_flood,
+        u64::from(4 * limits::DATAGRAMS_PER_TICK)
+    );
+    world.now += Duration::from_millis(100);
+    world.plane.finish_turn(world.now);
+    world.plane.handle_datagram(path(1), &media(1, 1, b"x"), world.now);
+    assert_eq!(
+        world.notes.lock().unwrap().received.len() - before,
+        taken + 1,
+        "the next tick"
+    );
+}
+
+#[test]
+fn a_subscriber_that_always_asks_costs_a_key_frame_now_and_then() {
+    let mut world = World::new();
+    for id in 1..=2 {
+        world.join(id, id as u32);
+    }
+    world.watch(2, 1);
+    let before = world.notes.lock().unwrap().keyframes.len();
+    // The publisher answers every request at once; the subscriber asks on, twenty times a second.
+    for step in 0..1200_u32 {
+        world.now += Duration::from_millis(50);
+        let asked = world.notes.lock().unwrap().keyframes.len();
+        world
+            .plane
+            .handle_keyframe_wanted(TransportId(2), SendHandle(102), world.now);
+        world.plane.finish_turn(world.now);
+        if world.notes.lock().unwrap().keyframes.len() > asked {
+            world.datagram(1, &media(1, step as u8, &[0x10, 0, 0]));
+        }
+        world.check(1);
+        world.check(2);
+    }
+    let asked = world.notes.lock().unwrap().keyframes.len() - before;
+    let most = limits::KEYFRAME_DEMANDS_MAX + 60_000 / limits::KEYFRAME_DEMAND_INTERVAL.as_millis() as u32 + 2;
+    assert!((20..=most as usize).contains(&asked), "{asked} key frames in a minute");
+    assert!(world.plane.stats.dropped_keyframe_demands > 1000);
 }

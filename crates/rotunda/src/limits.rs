@@ -83,3 +83,7 @@ pub const OPERATOR_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const _: () = assert!(SOCKETS_OUTSIDE_ROOMS_MAX <= SOCKETS_MAX && SOCKETS_MAX <= CONNECTIONS_MAX);
 const _: () = assert!(CALLBACK_LEASE.as_secs() > 2 * CALLBACK_TIME_MAX.as_secs());
+
+#[cfg(test)]
+#[path = "limits_tests.rs"]
+mod tests;

@@ -167,3 +167,147 @@ impl Channels {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use negotiation::NegotiatedSession;
+
+    use super::*;
+    use crate::engine::{Bindings, EngineError, Polled, Received, RecvHandle, SendHandle, SendPacket};
+
+    /// An engine whose client takes nothing while it is `full`.
+    #[derive(Default)]
+    struct Client {
+        full: bool,
+        opened: u32,
+        taken: Vec<usize>,
+        closed: Vec<ChannelHandle>,
+    }
+
+    impl Engine for Client {
+        fn apply(&mut self, _: &Arc<NegotiatedSession>, _: Instant) -> Result<Bindings, EngineError> {
+            Ok(Bindings::default())
+        }
+
+        fn start(&mut self, _: Instant) -> Result<(), EngineError> {
+            Ok(())
+        }
+
+        fn receive(&mut self, _: &[u8], _: Instant) -> Result<Received, EngineError> {
+            Ok(Received::Taken)
+        }
+
+        fn handle_timeout(&mut self, _: Instant) -> Result<(), EngineError> {
+            Ok(())
+        }
+
+        fn poll(&mut self) -> Result<Polled, EngineError> {
+            Err(EngineError::Failed("nobody polls it".into()))
+        }
+
+        fn send(&mut self, _: SendHandle, _: SendPacket) -> bool {
+            false
+        }
+
+        fn request_keyframe(&mut self, _: RecvHandle) {}
+
+        fn open_channel(&mut self, _: &str, _: Reliability) -> ChannelHandle {
+            self.opened += 1;
+            ChannelHandle(self.opened)
+        }
+
+        fn write_channel(&mut self, _: ChannelHandle, _: bool, message: &[u8]) -> Written {
+            if self.full {
+                return Written::Full;
+            }
+            self.taken.push(message.len());
+            Written::Accepted
+        }
+
+        fn close_channel(&mut self, channel: ChannelHandle) {
+            self.closed.push(channel);
+        }
+
+        fn close(&mut self, _: Instant) -> Result<(), EngineError> {
+            Ok(())
+        }
+    }
+
+    fn reliability(limit: Delivery) -> Reliability {
+        Reliability {
+            ordered: true,
+            limit,
+            protocol: String::new(),
+        }
+    }
+
+    fn message(bytes: usize) -> Message {
+        Message {
+            binary: true,
+            bytes: vec![7; bytes].into(),
+        }
+    }
+
+    /// The channel of one route, open, towards a client that takes nothing.
+    fn stuck(limit: Delivery) -> (Channels, Client, Arc<str>) {
+        let (mut channels, mut client) = (Channels::default(), Client::default());
+        let id: Arc<str> = Arc::from("out");
+        channels.open(&mut client, &id, &reliability(limit));
+        assert_eq!(
+            channels.opened(ChannelHandle(1), "out", reliability(limit)),
+            Opened::Ours
+        );
+        client.full = true;
+        (channels, client, id)
+    }
+
+    #[test]
+    fn a_client_opens_so_many_channels_and_each_label_once() {
+        let mut channels = Channels::default();
+        let mut open =
+            |number: u32, label: &str| channels.opened(ChannelHandle(number), label, reliability(Delivery::Reliable));
+        assert!(matches!(open(0, "0"), Opened::Theirs(_)));
+        assert_eq!(open(1, "0"), Opened::Refused);
+        for number in 1..limits::CHANNELS_PER_TRANSPORT_MAX as u32 {
+            assert!(matches!(open(number, &number.to_string()), Opened::Theirs(_)));
+        }
+        assert_eq!(open(9999, "one more"), Opened::Refused);
+    }
+
+    #[test]
+    fn a_reliable_channel_that_does_not_keep_up_waits_and_is_closed() {
+        let (mut channels, mut client, id) = stuck(Delivery::Reliable);
+        let fit = limits::CHANNEL_BUFFER_BYTES_MAX / limits::MESSAGE_BYTES_MAX;
+        let message = message(limits::MESSAGE_BYTES_MAX);
+        for _ in 0..fit {
+            assert!(channels.write(&mut client, &id, &message));
+        }
+        assert!(client.closed.is_empty());
+        assert!(!channels.write(&mut client, &id, &message));
+        assert_eq!(client.closed, [ChannelHandle(1)]);
+        assert!(!channels.has_out(&id));
+    }
+
+    #[test]
+    fn what_waited_is_sent_in_order_when_there_is_room() {
+        let (mut channels, mut client, id) = stuck(Delivery::Reliable);
+        for bytes in 1..=3 {
+            assert!(channels.write(&mut client, &id, &message(bytes)));
+        }
+        client.full = false;
+        channels.drain(&mut client, ChannelHandle(1));
+        assert!(channels.write(&mut client, &id, &message(4)));
+        assert_eq!(client.taken, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn an_unreliable_channel_drops_and_lives() {
+        let (mut channels, mut client, id) = stuck(Delivery::Retransmits(0));
+        assert!(!channels.write(&mut client, &id, &message(1)));
+        client.full = false;
+        assert!(channels.write(&mut client, &id, &message(2)));
+        assert_eq!((client.taken, client.closed.len()), (vec![2], 0));
+    }
+}

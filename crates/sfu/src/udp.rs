@@ -357,6 +357,22 @@ mod tests {
     }
 
     #[test]
+    fn a_flood_is_taken_in_batches() {
+        let mut server = Socket::new(Bound::new("127.0.0.1:0".parse().unwrap()).unwrap());
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sent = 2 * limits::RECEIVE_BATCH_MAX + 1;
+        for _ in 0..sent {
+            client.send_to(b"x", server.local).unwrap();
+        }
+        let counts = [receive(&mut server), receive(&mut server), receive(&mut server)];
+        assert!(
+            counts.iter().all(|count| *count <= limits::RECEIVE_BATCH_MAX),
+            "{counts:?}"
+        );
+        assert_eq!(counts.iter().sum::<usize>(), sent);
+    }
+
+    #[test]
     fn an_unreachable_address_does_not_hold_up_the_others() {
         let mut server = Socket::new(Bound::new("127.0.0.1:0".parse().unwrap()).unwrap());
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -94,6 +94,47 @@ fn days_are_counted_from_one() {
 }
 
 #[test]
+fn numbers_have_their_ranges() {
+    let rate = "a whole number from 0 to 1000000";
+    let options = [
+        ("SESSION_TIMEOUT_S", "301", "a whole number from 5 to 300"),
+        ("MAX_PARTICIPANTS", "0", "a whole number from 1 to 100000"),
+        ("REST_REQUESTS_PER_S", "-1", rate),
+        ("JOINS_PER_S", "1.5", rate),
+        ("JOINS_PER_ACCOUNT_PER_S", "many", rate),
+        ("SOCKETS_PER_ACCOUNT", "1000001", rate),
+        ("CONNECTIONS_PER_ADDRESS", "", ""),
+    ];
+    for (option, value, wanted) in options {
+        let variable = format!("ROTUNDA_{option}");
+        let told = understand(&[("HOME", "/h"), (&variable, value)]).map_err(|error| error.faults);
+        match wanted {
+            // An empty variable counts as unset.
+            "" => assert_eq!(told.unwrap().door, DoorSettings::default()),
+            _ => assert_eq!(told.unwrap_err(), [format!("{variable}: \"{value}\" is not {wanted}")]),
+        }
+    }
+    let settings = understand(&[("HOME", "/h"), ("ROTUNDA_REST_REQUESTS_PER_S", "0")]).unwrap();
+    assert_eq!(settings.door.rest_requests_per_s, 0);
+    let region = faults(&[("ROTUNDA_MEDIA_REGION", &"r".repeat(limits::MEDIA_REGION_LEN_MAX + 1))]);
+    assert_eq!(region.len(), 1);
+}
+
+#[test]
+fn so_many_addresses_are_advertised() {
+    let mut settings = understand(&[("HOME", "/h")]).unwrap();
+    settings.advertise = (1..=50)
+        .map(|number| Advertised {
+            ip: IpAddr::from([192, 0, 2, number]),
+            port: None,
+        })
+        .collect();
+    let candidates = settings.candidates(SocketAddr::from(([0, 0, 0, 0], 8081)));
+    assert_eq!(candidates.len(), limits::CANDIDATES_MAX);
+    assert_eq!(candidates[0].to_string(), "192.0.2.1:8081");
+}
+
+#[test]
 fn secrets_come_from_files_trimmed() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("token");

@@ -27,5 +27,5 @@ pub(super) const INSIGHTS_SOCKETS: usize = 2_000;
 /// Bytes of one telemetry message; past it that socket is closed.
 pub(super) const INSIGHTS_MESSAGE_BYTES: usize = 256 << 10;
 
-/// Telemetry sockets that are silent this long are closed.
-pub(super) const INSIGHTS_IDLE: Duration = Duration::from_secs(120);
+/// Telemetry sockets that are silent this long are closed; the SDK reports every 10 s.
+pub(super) const INSIGHTS_IDLE: Duration = Duration::from_secs(30);

@@ -119,6 +119,15 @@ async fn connections_that_say_nothing_are_closed() {
 }
 
 #[tokio::test]
+async fn a_tls_handshake_that_does_not_go_on_is_closed() {
+    let certificate = rotunda::tls::throwaway(&[[127, 0, 0, 1].into()]).unwrap();
+    let world = World::with(|settings| settings.certificate = Some(certificate)).await;
+    let mut silent = TcpStream::connect(world.server.http_addr()).await.unwrap();
+    let closed = timeout(PATIENCE, silent.read_to_end(&mut Vec::new())).await;
+    assert!(closed.is_ok(), "after ten seconds");
+}
+
+#[tokio::test]
 async fn a_body_that_does_not_arrive_is_408() {
     let world = World::start().await;
     let head = format!(

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use protocol::signaling::ServerFrame;
 use room::ParticipantStatus;
+use rotunda::rooms::RoomsError;
 use serde_json::{Value, json};
 use testkit::signaling::{Client, Gone, both_tracks, connect, track};
 
@@ -27,6 +28,20 @@ async fn first_frame(world: &World, body: Option<Value>) -> Value {
         .frame()
         .await
         .expect("an answer to hello")
+}
+
+/// Says hello again and again until it is answered like this.
+async fn until_first_frame_is(world: &World, wanted: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let ice = json!({ "type": "ice", "version": 1, "edge": "roaming", "token": world.token("anyone", None) });
+    loop {
+        let frame = first_frame(world, Some(ice.clone())).await;
+        if frame["type"] == wanted {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{frame}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 #[tokio::test]
@@ -102,8 +117,90 @@ async fn sockets_that_do_not_go_on_are_closed() {
     let world = World::new().await;
     let mut unsaid = Client::hello_raw(&world.url, json!({ "type": "from-the-future" })).await;
     let mut idle = Client::hello(&world.url, None).await;
+    let mut refused = Client::hello(&world.url, Some(json!({ "type": "ice", "token": "x" }))).await;
+    let telemetry = world.url.replace("/signaling", "/v1/VideoEvents");
+    let mut silent = Client::hello_raw(&telemetry, json!({ "type": "connect", "version": 1, "token": "x" })).await;
+    // Who was told to go and does not is closed as one who left.
+    assert_eq!(refused.ends().await, Gone::Closed(1000));
     assert_eq!(unsaid.ends().await, Gone::Closed(4008));
     assert_eq!(idle.ends().await, Gone::Closed(4008));
+    assert_eq!(silent.ends().await, Gone::Broken);
+}
+
+#[tokio::test]
+async fn telemetry_over_the_bound_closes_its_socket() {
+    let world = World::new().await;
+    let url = world.url.replace("/signaling", "/v1/VideoEvents");
+    let mut client = Client::hello_raw(&url, json!({ "type": "event", "payload": "x".repeat(300 << 10) })).await;
+    assert!(matches!(client.ends().await, Gone::Closed(_) | Gone::Broken));
+}
+
+#[tokio::test]
+async fn a_list_of_too_many_tracks_is_an_invalid_message() {
+    let world = World::new().await;
+    let tracks = |count: usize| {
+        (0..count)
+            .map(|n| track(&format!("t{n}"), "data", &format!("n{n}")))
+            .collect::<Value>()
+    };
+    let most = 2 * room::limits::TRACKS_PER_PARTICIPANT;
+    let token = world.token("alice", None);
+    let refusal = Client::join_with(&world.url, &token, Some("daily"), tracks(most + 1), None).await;
+    assert_eq!(refusal.err().expect("refused")["code"], 53004);
+    let (_alice, connected) = Client::join_with(&world.url, &token, Some("daily"), tracks(most), None)
+        .await
+        .expect("let in");
+    let published = connected["published"]["tracks"].as_array().unwrap();
+    let failed = published.iter().filter(|entry| entry["state"] == "failed");
+    assert_eq!(failed.clone().count(), most - room::limits::TRACKS_PER_PARTICIPANT);
+    assert!(
+        failed.clone().all(|entry| entry["error"]["code"] == 53203),
+        "{failed:?}"
+    );
+}
+
+/// The database is locked by another, as by a person with a database tool.
+#[tokio::test]
+async fn a_store_that_is_behind_makes_the_server_busy_and_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = World::in_directory(directory.path()).await;
+    let (mut alice, _) = world.join("alice", "daily").await;
+    let room = world.room("daily").await;
+    let database = rusqlite::Connection::open(directory.path().join(rotunda::server::DATABASE)).unwrap();
+    database.busy_timeout(Duration::from_secs(30)).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // More changes than the room may have waiting, and than its queue takes: each is one write.
+    let changing = async {
+        let mut enabled = true;
+        for _ in 0..2000 {
+            enabled = !enabled;
+            let mut tracks = both_tracks();
+            tracks[0]["enabled"] = json!(enabled);
+            alice.announce(tracks).await;
+        }
+    };
+    let looking = async {
+        until_first_frame_is(&world, "busy").await;
+        let completed = world.server.app().rooms.complete(room.account, room.new.sid).await;
+        assert!(
+            matches!(completed, Err(RoomsError::Busy)),
+            "the queue of the room is full, and still {completed:?}"
+        );
+        database.execute_batch("ROLLBACK").unwrap();
+    };
+    tokio::join!(changing, looking);
+    // Soon all is written; who comes then is let in and told the last state.
+    until_first_frame_is(&world, "welcome").await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let (_carol, connected) = world.join("carol", "daily").await;
+        let alice_is = &connected["participants"][0];
+        if alice_is["tracks"][0]["enabled"] == true && alice_is["revision"].as_u64().unwrap() > 1000 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{alice_is}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 #[tokio::test]
@@ -133,7 +230,7 @@ async fn a_client_that_does_not_read_loses_its_socket_and_slows_nobody() {
     }
     assert_eq!(status().await, ParticipantStatus::Reconnecting);
     // Bob's own socket lives: he hears of her.
-    assert_eq!(bob.sees("alice").await.unwrap(), "reconnecting");
+    while bob.sees("alice").await.expect("news of her") != "reconnecting" {}
     drop(alice);
 }
 

@@ -746,3 +746,6 @@ impl ReceiveState {
             && receive.layers.is_empty() == self.layers.iter().all(|(layer, _)| layer.is_none())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,8 +14,8 @@ use negotiation::{
 
 use super::Plane;
 use crate::engine::{
-    Bindings, ChannelHandle, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled, ReceiveBinding,
-    Received, RecvHandle, Reliability, SendBinding, SendHandle, SendPacket, Written,
+    Bindings, ChannelHandle, Delivery, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled,
+    ReceiveBinding, Received, RecvHandle, Reliability, SendBinding, SendHandle, SendPacket, Written,
 };
 use crate::ice::Path;
 use crate::stun::nominating_request;
@@ -90,7 +90,8 @@ impl Engine for Notebook {
         Ok(())
     }
 
-    /// On stream 0 `!` panics, `?` fails and `B` says good-bye; the rest is an RTP packet.
+    /// On stream 0 `!` panics, `?` fails, `B` says good-bye, `C` opens a channel and `M` is a message on
+    /// it of as many bytes as follow tells; the rest is an RTP packet.
     fn receive(&mut self, datagram: &[u8], now: Instant) -> Result<Received, EngineError> {
         self.now = now;
         self.notes
@@ -102,6 +103,23 @@ impl Engine for Notebook {
             (Some(0), Some(b'!')) => panic!("as an engine may"),
             (Some(0), Some(b'?')) => return Err(EngineError::Failed("told to".into())),
             (Some(0), Some(b'B')) => self.outputs.push(Output::Closed),
+            (Some(0), Some(b'C')) => self.outputs.push(Output::ChannelOpen {
+                channel: ChannelHandle(7),
+                label: "cam".into(),
+                reliability: Reliability {
+                    ordered: true,
+                    limit: Delivery::Reliable,
+                    protocol: String::new(),
+                },
+            }),
+            (Some(0), Some(b'M')) => {
+                let bytes = datagram[3..7].try_into().map(u32::from_be_bytes).unwrap();
+                self.outputs.push(Output::ChannelMessage {
+                    channel: ChannelHandle(7),
+                    binary: true,
+                    message: vec![0; bytes as usize],
+                });
+            }
             (Some(stream), Some(sequence)) => self.outputs.push(Output::Packet(Packet {
                 stream: RecvHandle(u32::from(*stream)),
                 payload_type: 96,
@@ -688,4 +706,33 @@ fn a_subscriber_that_always_asks_costs_a_key_frame_now_and_then() {
     let most = limits::KEYFRAME_DEMANDS_MAX + 60_000 / limits::KEYFRAME_DEMAND_INTERVAL.as_millis() as u32 + 2;
     assert!((20..=most as usize).contains(&asked), "{asked} key frames in a minute");
     assert!(world.plane.stats.dropped_keyframe_demands > 1000);
+}
+
+#[test]
+fn a_handshake_that_takes_too_long_ends() {
+    let mut world = World::new();
+    world.join(1, 1);
+    let since = world.now;
+    world.plane.transports.get_mut(&TransportId(1)).unwrap().phase = Phase::Handshaking { since };
+    world.now += limits::HANDSHAKE_TIME_MAX;
+    world.plane.finish_turn(world.now);
+    assert_eq!(world.lost(1), None);
+    world.now += Duration::from_millis(200);
+    world.plane.finish_turn(world.now);
+    assert_eq!(world.lost(1), Some(LostReason::Dtls));
+}
+
+#[test]
+fn messages_over_the_bound_are_dropped() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.datagram(1, &media(0, b'C', b""));
+    // Nobody listens, so only what is refused counts as dropped.
+    let mut dropped = |bytes: usize| {
+        world.datagram(1, &media(0, b'M', &(bytes as u32).to_be_bytes()));
+        std::mem::take(&mut world.plane.stats.dropped_messages)
+    };
+    assert_eq!(dropped(limits::MESSAGE_BYTES_MAX), 0);
+    assert_eq!(dropped(limits::MESSAGE_BYTES_MAX + 1), 1);
+    assert_eq!(dropped(1 << 26), 1);
 }

@@ -3,6 +3,7 @@
 pub mod contract;
 #[cfg(target_os = "linux")]
 pub mod fault_layer;
+pub mod history;
 pub mod media;
 pub mod relay;
 pub mod signaling;

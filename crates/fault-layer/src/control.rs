@@ -28,6 +28,8 @@ pub(crate) enum Slot {
     SyncDelay,
     /// Seconds, signed, by which the calendar's clock is off.
     ClockStep,
+    /// Not 0: syncs succeed and save nothing.
+    SyncLies,
     /// Counted: writes, truncations and changes of names in the directory.
     Changes,
     /// Counted: syncs in the directory.

@@ -360,6 +360,9 @@ unsafe fn sync(call: c_long, descriptor: c_int) -> c_int {
         });
         return failed(error) as c_int;
     }
+    if layer.slot(Slot::SyncLies) != 0 {
+        return 0;
+    }
     let done = plain();
     if done == 0 {
         layer.note(&match found.is_directory {

@@ -52,6 +52,8 @@ pub struct Faults {
     /// Every sync fails with `EIO`. What it should have synced is lost at the next crash, whatever
     /// is synced later: Linux marks it as clean.
     pub sync_error: bool,
+    /// Syncs succeed and save nothing, as on a disk that ignores them: the next crash takes all.
+    pub sync_lies: bool,
     /// Every read of a file fails with `EIO`.
     pub read_error: bool,
     /// Each sync takes this much longer, whole milliseconds.
@@ -139,6 +141,7 @@ impl FaultLayer {
             (Slot::DiskFull, u64::from(faults.disk_full)),
             (Slot::WriteError, errno(faults.write_error, EIO)),
             (Slot::SyncError, errno(faults.sync_error, EIO)),
+            (Slot::SyncLies, u64::from(faults.sync_lies)),
             (Slot::ReadError, errno(faults.read_error, EIO)),
             (Slot::SyncDelay, milliseconds),
             (Slot::ClockStep, faults.clock_step_s.cast_unsigned()),

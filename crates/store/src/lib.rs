@@ -32,7 +32,7 @@ pub use page::{Page, PageRequest, Position};
 pub use participant::{LiveParticipant, ParticipantFilter, ParticipantRow};
 pub use retention::{Expiry, Forgotten};
 pub use room_row::{LiveRoom, NewRoom, RoomFilter, RoomRow};
-pub use sqlite::SqliteStore;
+pub use sqlite::{DatabaseCopy, DatabaseLock, Restored, SqliteStore};
 
 /// A boxed future, so that the trait is object safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -37,3 +37,10 @@ pub const FORGET_ROWS_MAX: u32 = 1000;
 /// Old rooms that one call looks at to find some without callbacks that still are to be delivered. If so many in a row
 /// have some, younger ones wait until these are done.
 pub(crate) const FORGET_CANDIDATES: u32 = 1000;
+
+/// How long a restore waits for others to close the database; later it fails and nothing was changed.
+pub(crate) const SEIZE_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// What a restore adds to the epochs of rooms when it cannot read those of the database that it replaces: more than the
+/// restarts that a backup is old, and far less than the 2^21 that revisions have room for.
+pub(crate) const EPOCHS_UNKNOWN: i64 = 1000;

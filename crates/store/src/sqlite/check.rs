@@ -5,10 +5,9 @@
 
 use std::path::Path;
 
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, params};
 
-use super::file::schema_version;
+use super::file::{look, schema_version};
 use crate::{CheckProgress, Findings, Invariant, StoreError, Violation, limits};
 
 /// Rooms that a query looks at.
@@ -217,7 +216,11 @@ const ROWS: &[(&str, &str, &str)] = &[
 
 /// Checks the database in this file, on one snapshot.
 pub(crate) fn check(path: &Path, progress: &mut dyn FnMut(CheckProgress)) -> Result<Findings, StoreError> {
-    let db = open(path)?;
+    let db = look(path)?;
+    let (found, known) = schema_version(&db)?;
+    if found < known {
+        return Err(StoreError::OlderSchema { found, known });
+    }
     let snapshot = db.unchecked_transaction()?;
     let mut findings = Findings::default();
     let result = pages(&snapshot, progress, &mut findings).and_then(|()| rows(&snapshot, progress, &mut findings));
@@ -235,21 +238,6 @@ impl Findings {
             self.violations.push(Violation { invariant, row, what });
         }
     }
-}
-
-/// A connection that changes nothing, not even by tidying up when it is closed.
-fn open(path: &Path) -> Result<Connection, StoreError> {
-    // A log that a crash left can only be read by those who may write; a copy on a read-only disk has none.
-    let writable = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, writable).or_else(|_| Connection::open_with_flags(path, read_only))?;
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    db.pragma_update(None, "query_only", true)?;
-    let (found, known) = schema_version(&db)?;
-    if found < known {
-        return Err(StoreError::OlderSchema { found, known });
-    }
-    Ok(db)
 }
 
 fn pages(

@@ -2,7 +2,9 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
@@ -19,14 +21,41 @@ pub(super) struct DatabaseFile {
     path: PathBuf,
     /// Of a database that shall not outlive the process; its path is forgotten once all is open.
     temporary: Option<TempDir>,
-    /// Holds the lock.
-    _lock: Option<File>,
+    /// Keeps other processes out.
+    _lock: Option<Arc<DatabaseLock>>,
+}
+
+/// Keeps other processes off a database, whether or not a store has it open; it ends with the last of its owners.
+#[derive(Debug)]
+pub struct DatabaseLock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl DatabaseLock {
+    /// Locks the database in this file, which need not be there yet, by a lock file of the same name and `.lock` beside it.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] if another process (or another owner in this one) has it,
+    /// [`StoreError::NotWritable`] if the directory cannot be written.
+    pub fn take(path: &Path) -> Result<Arc<Self>, StoreError> {
+        let file = lock(path)?;
+        Ok(Arc::new(Self {
+            path: path.to_owned(),
+            _file: file,
+        }))
+    }
+
+    /// The database.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 impl DatabaseFile {
-    /// Locks the file and makes sure that it can be written.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let lock = lock(path)?;
+    /// Makes sure that the file can be written.
+    pub(super) fn open(lock: Arc<DatabaseLock>) -> Result<Self, StoreError> {
+        let path = lock.path.as_path();
         // SQLite would make the file itself, but readable for everyone, and says little on failure.
         open_private(path)?;
         Ok(Self {
@@ -59,13 +88,13 @@ impl DatabaseFile {
     pub(super) fn writer(&self) -> Result<Connection, StoreError> {
         let mut db = self.connect()?;
         // Before the first write of any kind: a newer database is left as it is.
-        let (version, _) = schema_version(&db)?;
+        schema_version(&db)?;
         db.pragma_update(None, "journal_mode", "WAL")?;
         let synchronous = if self.temporary.is_some() { "OFF" } else { "FULL" };
         db.pragma_update(None, "synchronous", synchronous)?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.pragma_update(None, "journal_size_limit", limits::WAL_BYTES)?;
-        migrate(&mut db, version)?;
+        migrate(&mut db)?;
         Ok(db)
     }
 
@@ -109,16 +138,37 @@ pub(super) fn visit(path: &Path) -> Result<Connection, StoreError> {
     Ok(db)
 }
 
+/// A connection that changes nothing, not even by tidying up when it is closed, to a database or a copy of one.
+pub(super) fn look(path: &Path) -> Result<Connection, StoreError> {
+    // A log that a crash left can only be read by those who may write; a copy on a read-only disk has none.
+    let writable = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, writable).or_else(|_| Connection::open_with_flags(path, read_only))?;
+    db.busy_timeout(limits::SEIZE_WAIT)?;
+    // A log that a crash left stays what it is, for who looks into the crash. Without one there is nothing to keep.
+    let log = beside(path, "-wal");
+    let has_log = log.metadata().is_ok_and(|log| log.len() > 0);
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
+    db.pragma_update(None, "query_only", true)?;
+    schema_version(&db)?;
+    Ok(db)
+}
+
 fn lock(path: &Path) -> Result<File, StoreError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let name = PathBuf::from(name);
+    let name = beside(path, ".lock");
     let file = open_private(&name)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
         Err(TryLockError::Error(source)) => Err(StoreError::NotWritable { path: name, source }),
     }
+}
+
+/// The name of a file and this behind it.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// Opens for writing; a new file is for its owner alone, as it holds secrets.
@@ -143,7 +193,9 @@ pub(super) fn schema_version(db: &Connection) -> Result<(u32, u32), StoreError> 
     Ok((found, known))
 }
 
-fn migrate(db: &mut Connection, version: u32) -> Result<(), StoreError> {
+/// Brings the schema up to date.
+pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
+    let (version, _) = schema_version(db)?;
     for (step, sql) in MIGRATIONS.iter().enumerate().skip(version as usize) {
         let transaction = db.transaction()?;
         transaction.execute_batch(sql)?;

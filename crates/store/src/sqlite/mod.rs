@@ -8,6 +8,7 @@ mod account;
 mod callback;
 mod change;
 mod check;
+mod copy;
 mod event;
 mod file;
 mod page;
@@ -22,11 +23,14 @@ mod work;
 mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use room::{AccountSid, Change, ParticipantSid, RoomSid, Timestamp};
 use rusqlite::{Connection, params};
 
+pub use self::copy::{DatabaseCopy, Restored};
 use self::file::DatabaseFile;
+pub use self::file::DatabaseLock;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::{
@@ -55,7 +59,16 @@ impl SqliteStore {
     /// [`StoreError::NotWritable`] if the directory or the file cannot be written,
     /// [`StoreError::NewerSchema`] if a later version of the program wrote it; then it is unchanged.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::start(DatabaseFile::open(path)?)
+        Self::open_locked(DatabaseLock::take(path)?)
+    }
+
+    /// Opens the database that the lock is of, as [`SqliteStore::open`] does. The store owns a part of the lock until all of
+    /// it has ended.
+    ///
+    /// # Errors
+    /// As there, but for the lock.
+    pub fn open_locked(lock: Arc<DatabaseLock>) -> Result<Self, StoreError> {
+        Self::start(DatabaseFile::open(lock)?)
     }
 
     /// A new, empty store that is gone when it is dropped or its process ends, in whatever way.

@@ -3,6 +3,8 @@
 //! One connection is one request: a line of JSON. The answer is lines of JSON: any number of `progress`, then one of
 //! `done` or `failed`, which is the last.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// What the server is asked: `{"command":"status"}`.
@@ -11,6 +13,11 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     /// What it serves, in one sentence.
     Status,
+    /// To go on from a backup: it is copied and checked first, then the server starts anew on it.
+    Restore {
+        /// An absolute path that the server can read.
+        backup: PathBuf,
+    },
 }
 
 /// A line of the answer; each holds a sentence for the operator, without a full stop.
@@ -33,6 +40,8 @@ mod tests {
     fn requests_and_lines_are_what_is_documented() {
         let request: Request = serde_json::from_str(r#"{"command":"status"}"#).expect("as documented");
         assert_eq!(request, Request::Status);
+        let request: Request = serde_json::from_str(r#"{"command":"restore","backup":"/b"}"#).expect("as documented");
+        assert_eq!(request, Request::Restore { backup: "/b".into() });
         for wrong in [r#"{"command":"fly"}"#, r#"{"command":"status","loud":true}"#, "{}", "7"] {
             assert!(serde_json::from_str::<Request>(wrong).is_err(), "{wrong}");
         }

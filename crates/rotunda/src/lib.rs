@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod door;
 pub mod limits;
 pub mod operator;
+pub mod restore;
 pub mod retention;
 pub mod rooms;
 pub mod server;

@@ -27,6 +27,12 @@ pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 pub const UNREAD_TIME_MAX: Duration = Duration::from_secs(20);
 /// Time from the signal to stop until the process ends, whoever is still being served.
 pub const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a server that follows another one in its process waits until that one's database is closed.
+pub const HAND_OVER_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long it waits for that one's media port.
+pub const MEDIA_PORT_WAIT: Duration = Duration::from_secs(5);
+/// Pause between two looks at either.
+pub const HAND_OVER_PAUSE: Duration = Duration::from_millis(10);
 
 /// Signaling sockets open at once; one more is answered with 503. Each costs about 100 KiB at worst.
 pub const SOCKETS_MAX: usize = 20_000;

@@ -1,15 +1,17 @@
 //! Starts and stops a server: the store, the media plane, the rooms, the callbacks, and HTTP before
 //! them. Nothing is global, so several servers fit in one process.
 
+mod claim;
 mod error;
 mod health;
 mod listener;
 mod owner;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
@@ -19,13 +21,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use claim::Claim;
 pub use error::StartError;
 pub use owner::Owner;
 
 use crate::api;
 use crate::app::App;
 use crate::assets;
-use crate::config::{Certificate, Data, Settings};
+use crate::config::{Certificate, Settings};
 use crate::door::Door;
 use crate::limits;
 use crate::retention;
@@ -47,6 +50,7 @@ pub struct Server {
     media_addr: SocketAddr,
     app: App,
     owner: Owner,
+    claim: Claim,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -57,30 +61,34 @@ impl Server {
     /// # Errors
     /// The first thing that could not be had. Nothing is left running then.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let acceptor = settings.certificate.as_ref().map(tls::acceptor).transpose()?;
         // Before the database is touched, so that a second start by mistake changes nothing.
-        let listener = TcpListener::bind(settings.http_addr)
-            .await
-            .map_err(|source| StartError::Http {
-                addr: settings.http_addr,
-                source,
-            })?;
-        let http_addr = listener.local_addr().map_err(|source| StartError::Http {
+        let claim = Claim::stake(settings).await?;
+        Self::start_on(&claim).await
+    }
+
+    /// Starts everything on what this process has claimed already.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_on(claim: &Claim) -> Result<Self, StartError> {
+        let settings = claim.settings.clone();
+        let acceptor = settings.certificate.as_ref().map(tls::acceptor).transpose()?;
+        let http = |source| StartError::Http {
             addr: settings.http_addr,
             source,
-        })?;
-        let store = open_store(&settings.data)?;
+        };
+        let listener = claim
+            .listener
+            .try_clone()
+            .and_then(TcpListener::from_std)
+            .map_err(http)?;
+        let http_addr = listener.local_addr().map_err(http)?;
+        let store = open_store(claim)?;
         let (credentials, owner) = owner::establish(store.as_ref(), &settings).await?;
         let credentials = Arc::new(credentials);
         let page_key = store.secret("page_token", owner::random()?).await?;
 
-        let media = Media::start(SfuConfig {
-            bind: settings.media_addr,
-        })
-        .map_err(|source| StartError::Media {
-            addr: settings.media_addr,
-            source,
-        })?;
+        let media = start_media(settings.media_addr, claim.media_wait).await?;
         let media_addr = media.local_addr();
         let stop = CancellationToken::new();
         let stop_if_failed = stop.clone().drop_guard();
@@ -112,6 +120,10 @@ impl Server {
             media_addr,
             app,
             owner,
+            claim: claim.again().map_err(|source| StartError::Http {
+                addr: http_addr,
+                source,
+            })?,
             stop,
             tasks,
         })
@@ -157,14 +169,40 @@ impl Server {
     /// [`limits::SHUTDOWN_TIME_MAX`]. Rooms stay in progress: their participants are `reconnecting`
     /// and resume with the next process.
     pub async fn shutdown(self) {
-        self.stop.cancel();
-        self.tasks.close();
+        // Nobody waits in the queue of a socket that nobody will accept from.
+        drop(self.claim);
+        Self::end(self.app, self.stop, self.tasks).await;
+    }
+
+    /// Stops as [`Server::shutdown`] does, but keeps the lock of the database and the address of HTTP, where clients
+    /// wait, for a server that follows in this process. Ports that were free ones stay the same.
+    pub async fn hand_over(self) -> Claim {
+        let mut claim = self.claim;
+        claim.settings.http_addr = self.http_addr;
+        claim.settings.media_addr = self.media_addr;
+        claim.media_wait = limits::MEDIA_PORT_WAIT;
+        Self::end(self.app, self.stop, self.tasks).await;
+        let closed = async {
+            // The store owns a part of the lock until its last thread has ended.
+            while claim.lock.as_ref().is_some_and(|lock| Arc::strong_count(lock) > 1) {
+                tokio::time::sleep(limits::HAND_OVER_PAUSE).await;
+            }
+        };
+        if tokio::time::timeout(limits::HAND_OVER_TIME_MAX, closed).await.is_err() {
+            tracing::error!("the database is still open after the server has stopped");
+        }
+        claim
+    }
+
+    async fn end(app: App, stop: CancellationToken, tasks: TaskTracker) {
+        stop.cancel();
+        tasks.close();
         let ended = async {
-            self.app.rooms.shutdown().await;
-            self.tasks.wait().await;
+            app.rooms.shutdown().await;
+            tasks.wait().await;
         };
         if tokio::time::timeout(limits::SHUTDOWN_TIME_MAX, ended).await.is_err() {
-            tracing::warn!(left = self.tasks.len(), "stopped before everything was finished");
+            tracing::warn!(left = tasks.len(), "stopped before everything was finished");
         }
     }
 }
@@ -188,22 +226,30 @@ fn router(app: &App, owner: &Owner) -> Router {
         .merge(assets::router(dev_credentials))
 }
 
-fn open_store(data: &Data) -> Result<Arc<dyn Store>, StartError> {
-    let store = match data {
-        Data::Memory => SqliteStore::in_memory()?,
-        Data::Directory(dir) => {
-            make_private_dir(dir).map_err(|source| StartError::DataDirectory {
-                dir: dir.clone(),
-                source,
-            })?;
-            SqliteStore::open(&dir.join(DATABASE))?
-        }
+fn open_store(claim: &Claim) -> Result<Arc<dyn Store>, StartError> {
+    let store = match &claim.lock {
+        None => SqliteStore::in_memory()?,
+        Some(lock) => SqliteStore::open_locked(Arc::clone(lock))?,
     };
     Ok(Arc::new(store))
 }
 
+/// A predecessor in this process may need a moment to let go of the port.
+async fn start_media(addr: SocketAddr, wait: Duration) -> Result<Media, StartError> {
+    let began = Instant::now();
+    loop {
+        match Media::start(SfuConfig { bind: addr }) {
+            Ok(media) => return Ok(media),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && began.elapsed() < wait => {
+                tokio::time::sleep(limits::HAND_OVER_PAUSE).await;
+            }
+            Err(source) => return Err(StartError::Media { addr, source }),
+        }
+    }
+}
+
 /// Makes the directory, readable for its owner alone; one that is there stays as it is.
-fn make_private_dir(dir: &Path) -> std::io::Result<()> {
+pub(crate) fn make_private_dir(dir: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "program/backup.rs"]
+mod backup;
 #[path = "program/faults.rs"]
 mod faults;
 #[path = "program/operator.rs"]

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use store::{CheckProgress, Findings, SqliteStore};
+use store::{Findings, SqliteStore};
 
 use super::data_dir::DataDir;
-use super::progress::{Progress, percent};
+use super::progress::Progress;
 use super::{Failure, print, with_causes};
+use crate::restore;
 use crate::server::DATABASE;
 
 /// Options of the command.
@@ -62,12 +63,7 @@ pub(super) fn findings(file: &Path) -> Result<Findings, Failure> {
         )));
     }
     let mut line = Progress::start();
-    let checked = SqliteStore::check_file(file, &mut |progress| match progress {
-        CheckProgress::Pages => line.tell("checking: reading every page"),
-        CheckProgress::Rooms { done, of } => {
-            line.tell(&format!("checking: {done} of {of} rooms ({} %)", percent(done, of)))
-        }
-    });
+    let checked = SqliteStore::check_file(file, &mut |part| line.tell(&restore::checked(part)));
     drop(line);
     checked.map_err(|error| Failure::Other(format!("{} cannot be checked: {}", file.display(), with_causes(&error))))
 }

@@ -1,10 +1,12 @@
 //! The program's command line: reads options, runs a command, tells faults in sentences.
 
+mod backup;
 mod check;
 mod data_dir;
 mod dev;
 mod env;
 mod progress;
+mod restore;
 mod serve;
 mod signals;
 mod status;
@@ -37,6 +39,8 @@ const EXAMPLES: &str = "Examples:
   rotunda dev --tls                               so that a phone in the same network can join
   rotunda token --identity alice --room daily     an access token for one participant
   eval \"$(rotunda env)\"                           what applications read from their environment
+  rotunda backup /backup/rotunda.db               a copy of the database, while it serves
+  rotunda restore /backup/rotunda.db              goes on from the copy, also while it serves
   rotunda check                                   whether the database is whole
 
 Options go over environment variables (ROTUNDA_HTTP_ADDR), these over the file of --config, that over
@@ -65,6 +69,17 @@ enum Command {
     Token(token::TokenArgs),
     /// Prints what applications expect in their environment: credentials and addresses
     Env(env::EnvArgs),
+    /// Makes a copy of the database in one file, also while the server runs
+    ///
+    /// The copy is of one moment, checked, synced, and readable for its owner alone: it holds all
+    /// credentials. It gets its name when it is whole, and takes no other file's name without --force.
+    Backup(backup::BackupArgs),
+    /// Puts a backup in the place of the database, also while the server runs
+    ///
+    /// The backup is copied and checked first. A running server then starts anew on the copy: calls
+    /// that the backup knows go on after a few seconds, others end. What was there before is kept
+    /// beside, and its name is told.
+    Restore(restore::RestoreArgs),
     /// Verifies that a database is whole, also while the server runs; changes nothing
     ///
     /// Prints a line for each row that breaks an invariant, with its SID, and ends with exit code 1
@@ -147,6 +162,8 @@ pub fn main() -> ExitCode {
         Command::Dev(args) => dev::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Env(args) => env::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Status(data) => status::run(&data),
     };

@@ -39,8 +39,3 @@ impl Drop for Progress {
         }
     }
 }
-
-/// How much of a whole, in hundredths.
-pub(super) fn percent(done: u64, of: u64) -> u64 {
-    done.saturating_mul(100).checked_div(of).unwrap_or(100).min(100)
-}

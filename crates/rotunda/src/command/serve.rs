@@ -1,10 +1,17 @@
 //! `rotunda serve`: the server of an installation.
 
+use std::path::PathBuf;
+
+use store::DatabaseCopy;
+use tokio::task::JoinHandle;
+
+use super::restore::advised;
 use super::signals::Signals;
-use super::{Failure, Options, print, runtime, start_log};
+use super::{Failure, Options, print, runtime, start_log, with_causes};
 use crate::config::{Data, Raw, Settings};
-use crate::operator::{Channel, Job, Request};
-use crate::server::Server;
+use crate::operator::{Channel, Job, Reply, Request};
+use crate::restore::{self, RestoreError};
+use crate::server::{Server, StartError};
 
 /// Serves until SIGTERM or SIGINT.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
@@ -18,14 +25,23 @@ pub(super) fn serve(settings: Settings, ready: impl FnOnce(&Server) -> Result<()
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let server = Server::start(settings).await?;
+        let mut server = Server::start(settings).await?;
         let mut operators = channel(&server);
         ready(&server)?;
+        let mut restoring: Option<JoinHandle<Prepared>> = None;
         loop {
             tokio::select! {
                 () = signals.next() => break,
                 job = next(&mut operators) => match job.request {
                     Request::Status => job.reply.done(status(&server)).await,
+                    Request::Restore { .. } if restoring.is_some() => {
+                        job.reply.failed("another restore is under way; wait for its end").await;
+                    }
+                    Request::Restore { backup } => restoring = prepare(&server, backup, job.reply),
+                },
+                prepared = finished(&mut restoring) => match prepared.copy {
+                    Ok(copy) => server = swap(server, prepared.backup, copy, prepared.reply).await?,
+                    Err(error) => prepared.reply.failed(advised(&error)).await,
                 },
             }
         }
@@ -40,6 +56,75 @@ pub(super) fn serve(settings: Settings, ready: impl FnOnce(&Server) -> Result<()
     // Tasks that wait for nothing but the end do not hold it up.
     runtime.shutdown_timeout(std::time::Duration::from_millis(100));
     result
+}
+
+/// What a restore is to put in place, or why it cannot.
+struct Prepared {
+    backup: PathBuf,
+    copy: Result<DatabaseCopy, RestoreError>,
+    reply: Reply,
+}
+
+/// Copies and checks the backup while the server serves on.
+fn prepare(server: &Server, backup: PathBuf, reply: Reply) -> Option<JoinHandle<Prepared>> {
+    let Data::Directory(directory) = server.app().settings.data.clone() else {
+        // There is no socket to ask by, either.
+        return None;
+    };
+    tracing::info!(backup = %backup.display(), "a backup is copied and checked, to be restored");
+    Some(tokio::task::spawn_blocking(move || Prepared {
+        copy: restore::prepare(&backup, &directory, &mut |sentence| reply.progress(sentence)),
+        backup,
+        reply,
+    }))
+}
+
+/// Waits for the restore under way; for ever if there is none.
+async fn finished(restoring: &mut Option<JoinHandle<Prepared>>) -> Prepared {
+    if let Some(task) = restoring {
+        let end = task.await;
+        *restoring = None;
+        match end {
+            Ok(prepared) => return prepared,
+            Err(error) => tracing::error!(%error, "a restore failed"),
+        }
+    }
+    std::future::pending().await
+}
+
+/// Stops the server as for a restart, puts the copy in place, and starts anew: on the copy, or on what was there if that
+/// cannot be replaced.
+async fn swap(server: Server, backup: PathBuf, copy: DatabaseCopy, reply: Reply) -> Result<Server, StartError> {
+    tracing::warn!("restoring: the server stops and starts anew; participants that the backup knows resume");
+    reply.progress("the server starts anew");
+    let claim = server.hand_over().await;
+    // By reference: the count of the lock's owners tells whether a store has it open.
+    let replaced = tokio::task::block_in_place(|| claim.lock().map(|lock| restore::replace(copy, lock)));
+    let started = Server::start_on(&claim).await;
+    match (&started, replaced) {
+        (Ok(_), Some(Ok(restored))) => {
+            let sentence = restore::sentence(&backup, &restored);
+            tracing::info!("{sentence}");
+            reply.done(sentence).await;
+        }
+        (Ok(_), Some(Err(error))) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "nothing was restored");
+            reply
+                .failed(format!("{}; the server goes on with what it had", advised(&error)))
+                .await;
+        }
+        (Ok(_), None) => {
+            reply
+                .failed("the restore failed; the server goes on with what it had")
+                .await
+        }
+        (Err(error), _) => {
+            reply
+                .failed(format!("the server does not start: {}", with_causes(error)))
+                .await
+        }
+    }
+    started
 }
 
 /// The operator's socket. A server without one serves all the same, but takes no commands.

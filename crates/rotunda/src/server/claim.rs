@@ -1,0 +1,64 @@
+//! What a server claims before it starts, and hands over to its successor in the same process: nobody gets in between.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::DatabaseLock;
+
+use super::{DATABASE, StartError, make_private_dir};
+use crate::config::{Data, Settings};
+
+/// The data directory and the address of HTTP, for the one server that these settings are of.
+pub struct Claim {
+    pub(super) settings: Settings,
+    /// `None`: nothing is kept.
+    pub(super) lock: Option<Arc<DatabaseLock>>,
+    pub(super) listener: TcpListener,
+    /// How long a predecessor may take to let go of the media port.
+    pub(super) media_wait: Duration,
+}
+
+impl Claim {
+    /// Takes what the settings name.
+    pub(super) async fn stake(settings: Settings) -> Result<Self, StartError> {
+        let http = |source| StartError::Http {
+            addr: settings.http_addr,
+            source,
+        };
+        let listener = tokio::net::TcpListener::bind(settings.http_addr).await.map_err(http)?;
+        let listener = listener.into_std().map_err(http)?;
+        let lock = match &settings.data {
+            Data::Memory => None,
+            Data::Directory(dir) => {
+                make_private_dir(dir).map_err(|source| StartError::DataDirectory {
+                    dir: dir.clone(),
+                    source,
+                })?;
+                Some(DatabaseLock::take(&dir.join(DATABASE))?)
+            }
+        };
+        Ok(Self {
+            settings,
+            lock,
+            listener,
+            media_wait: Duration::ZERO,
+        })
+    }
+
+    /// The lock of the database, if there is one that is kept.
+    pub fn lock(&self) -> Option<&Arc<DatabaseLock>> {
+        self.lock.as_ref()
+    }
+
+    /// Another owner of the same.
+    pub(super) fn again(&self) -> io::Result<Self> {
+        Ok(Self {
+            settings: self.settings.clone(),
+            lock: self.lock.clone(),
+            listener: self.listener.try_clone()?,
+            media_wait: self.media_wait,
+        })
+    }
+}

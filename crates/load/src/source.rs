@@ -6,7 +6,7 @@ use str0m::Rtc;
 use str0m::media::Pt;
 use str0m::rtp::{ExtensionValues, RtpWrite, Ssrc};
 
-use crate::frames::{Opus, Video};
+use crate::frames::{Opus, Playing, Video};
 
 /// One stream, and when its next frame is due.
 #[derive(Debug)]
@@ -46,11 +46,26 @@ pub enum Media {
         /// The next one is a key frame.
         key: bool,
     },
+    /// As many frames a second as the clip has.
+    Clip {
+        /// The frames.
+        playing: Playing,
+        /// The next one is a key frame.
+        key: bool,
+    },
 }
 
 impl Source {
-    /// Sends the frame that is due.
-    pub fn advance(&mut self, rtc: &mut Rtc, now: Instant) {
+    /// The next frame is a key frame, if there are such.
+    pub fn ask_for_keyframe(&mut self) {
+        match &mut self.media {
+            Media::Video { key, .. } | Media::Clip { key, .. } => *key = true,
+            Media::Audio { .. } => {}
+        }
+    }
+
+    /// Sends the frame that is due, each payload as `finish` leaves it; says how many packets.
+    pub fn advance(&mut self, rtc: &mut Rtc, now: Instant, mut finish: impl FnMut(&mut Vec<u8>)) -> u64 {
         let (payloads, every, ticks) = match &mut self.media {
             Media::Audio { opus, red_of, before } => {
                 let frame = opus.frame();
@@ -68,20 +83,26 @@ impl Source {
                 };
                 (frame, Duration::from_micros(33_333), 3000)
             }
+            Media::Clip { playing, key } => {
+                let rate = playing.frames_per_second();
+                let frame = playing.frame(std::mem::take(key));
+                (frame, Duration::from_secs(1) / rate, 90_000 / rate)
+            }
         };
         let captured = self.next.min(now);
         self.next += every;
         self.timestamp = self.timestamp.wrapping_add(ticks);
         if self.silent {
-            return;
+            return 0;
         }
         let last = payloads.len().saturating_sub(1);
         let mut api = rtc.direct_api();
         let Some(stream) = api.stream_tx(&Ssrc::from(self.ssrc)) else {
-            return;
+            return 0;
         };
-        for (index, payload) in payloads.into_iter().enumerate() {
+        for (index, mut payload) in payloads.into_iter().enumerate() {
             self.sequence += 1;
+            finish(&mut payload);
             let values = ExtensionValues {
                 audio_level: Some(-30),
                 voice_activity: Some(true),
@@ -99,6 +120,7 @@ impl Source {
             .nackable(true);
             stream.write_rtp(write);
         }
+        last as u64 + 1
     }
 }
 

@@ -6,6 +6,23 @@ use crate::VideoFormats;
 use crate::sdp::{MediaDescription, RtpMap};
 use crate::session::{Codec, CodecFormat, Extension, Feedback, MediaKind};
 
+/// The formats and header extensions of a section that we know, in its order.
+pub fn formats(media: &MediaDescription) -> (Vec<Codec>, Vec<(u8, Extension)>) {
+    let kind = match media.media.as_str() {
+        "audio" => MediaKind::Audio,
+        _ => MediaKind::Video,
+    };
+    let all = VideoFormats {
+        vp8: true,
+        h264: true,
+        vp9: true,
+        av1: true,
+    };
+    let formats = MediaFormats::accepted(media, kind, all, &mut Numbers::default());
+    let codecs = formats.payloads.into_iter().map(|payload| payload.codec);
+    (codecs.collect(), formats.extensions)
+}
+
 /// What a section agrees on, or could.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct MediaFormats {

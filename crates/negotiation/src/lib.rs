@@ -55,7 +55,7 @@ mod describe;
 mod limits;
 mod peer_connection;
 mod receive;
-mod sdp;
+pub mod sdp;
 mod sections;
 mod session;
 

@@ -3,8 +3,8 @@
 use crate::sdp::MediaDescription;
 use crate::session::{Layer, Receive};
 
-/// What the client sends on this section, if its direction says so and it names a track.
-pub(crate) fn receive(media: &MediaDescription) -> Option<Receive> {
+/// What the writer of this section sends on it, if its direction says so and it names a track.
+pub fn receive(media: &MediaDescription) -> Option<Receive> {
     if !media.direction.sends() {
         return None;
     }

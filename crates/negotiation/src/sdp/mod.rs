@@ -9,77 +9,79 @@ use std::net::SocketAddr;
 
 use crate::session::{Fingerprint, IceCredentials};
 
-pub(crate) use parse::parse;
+pub use crate::codecs::formats;
+pub use crate::receive::receive;
+pub use parse::parse;
 
 /// A whole description.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct SessionDescription {
+pub struct SessionDescription {
     /// `sess-id` of the `o=` line.
-    pub(crate) id: u64,
+    pub id: u64,
     /// `sess-version` of the `o=` line.
-    pub(crate) version: u64,
+    pub version: u64,
     /// `a=ice-lite`.
-    pub(crate) ice_lite: bool,
+    pub ice_lite: bool,
     /// `a=extmap-allow-mixed` (RFC 8285) at session level.
-    pub(crate) extmap_allow_mixed: bool,
+    pub extmap_allow_mixed: bool,
     /// Mids of the first `a=group:BUNDLE`.
-    pub(crate) bundle: Vec<String>,
+    pub bundle: Vec<String>,
     /// The m= sections in order.
-    pub(crate) media: Vec<MediaDescription>,
+    pub media: Vec<MediaDescription>,
 }
 
 /// One m= section. Attributes of the session level that apply to sections are copied into each.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MediaDescription {
+pub struct MediaDescription {
     /// `audio`, `video`, `application` or anything else.
-    pub(crate) media: String,
+    pub media: String,
     /// 0 with `bundle_only` unset: rejected.
-    pub(crate) port: u16,
+    pub port: u16,
     /// `UDP/TLS/RTP/SAVPF` and the like.
-    pub(crate) protocol: String,
+    pub protocol: String,
     /// Payload types, or `webrtc-datachannel`.
-    pub(crate) formats: Vec<String>,
+    pub formats: Vec<String>,
     /// `a=mid`; only a rejected section may lack it.
-    pub(crate) mid: Option<String>,
+    pub mid: Option<String>,
     /// `a=bundle-only`: port 0 does not mean rejected.
-    pub(crate) bundle_only: bool,
+    pub bundle_only: bool,
     /// `a=ice-ufrag` and `a=ice-pwd`.
-    pub(crate) ice: Option<IceCredentials>,
+    pub ice: Option<IceCredentials>,
     /// The `sha-256` one.
-    pub(crate) fingerprint: Option<Fingerprint>,
+    pub fingerprint: Option<Fingerprint>,
     /// `a=setup`.
-    pub(crate) setup: Option<Setup>,
+    pub setup: Option<Setup>,
     /// Host candidates to write, all there are; never read.
-    pub(crate) candidates: Vec<SocketAddr>,
+    pub candidates: Vec<SocketAddr>,
     /// `sendrecv` if nothing is said.
-    pub(crate) direction: Direction,
+    pub direction: Direction,
     /// `a=rtcp-mux`.
-    pub(crate) rtcp_mux: bool,
+    pub rtcp_mux: bool,
     /// `a=rtcp-rsize`.
-    pub(crate) rtcp_rsize: bool,
+    pub rtcp_rsize: bool,
     /// `a=msid`.
-    pub(crate) msid: Option<Msid>,
+    pub msid: Option<Msid>,
     /// `a=rtpmap` in order.
-    pub(crate) rtpmaps: Vec<RtpMap>,
+    pub rtpmaps: Vec<RtpMap>,
     /// `a=fmtp`: payload type and parameters.
-    pub(crate) fmtps: Vec<(u8, String)>,
+    pub fmtps: Vec<(u8, String)>,
     /// `a=rtcp-fb`: payload type, `None` for `*`, and what.
-    pub(crate) feedback: Vec<(Option<u8>, String)>,
+    pub feedback: Vec<(Option<u8>, String)>,
     /// `a=extmap` without direction: id and URI.
-    pub(crate) extensions: Vec<(u16, String)>,
+    pub extensions: Vec<(u16, String)>,
     /// `a=ssrc` in order.
-    pub(crate) ssrcs: Vec<SsrcAttribute>,
+    pub ssrcs: Vec<SsrcAttribute>,
     /// `a=ssrc-group`: semantics and members.
-    pub(crate) ssrc_groups: Vec<(String, Vec<u32>)>,
+    pub ssrc_groups: Vec<(String, Vec<u32>)>,
     /// `a=sctp-port`.
-    pub(crate) sctp_port: Option<u16>,
+    pub sctp_port: Option<u16>,
     /// `a=max-message-size`, bytes.
-    pub(crate) max_message_size: Option<u64>,
+    pub max_message_size: Option<u64>,
 }
 
 impl MediaDescription {
     /// A section with nothing but its m= line.
-    pub(crate) fn new(media: &str, port: u16, protocol: &str, formats: Vec<String>) -> Self {
+    pub fn new(media: &str, port: u16, protocol: &str, formats: Vec<String>) -> Self {
         Self {
             media: media.to_owned(),
             port,
@@ -107,12 +109,12 @@ impl MediaDescription {
     }
 
     /// The writer gave this section up (RFC 9429 section 5.3.1).
-    pub(crate) fn is_rejected(&self) -> bool {
+    pub fn is_rejected(&self) -> bool {
         self.port == 0 && !self.bundle_only
     }
 
     /// `a=fmtp` parameters of a payload type.
-    pub(crate) fn fmtp(&self, payload_type: u8) -> Option<&str> {
+    pub fn fmtp(&self, payload_type: u8) -> Option<&str> {
         self.fmtps
             .iter()
             .find(|(of, _)| *of == payload_type)
@@ -122,23 +124,31 @@ impl MediaDescription {
 
 /// `a=setup` (RFC 5763 section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Setup {
+pub enum Setup {
+    /// `active`: sends the ClientHello.
     Active,
+    /// `passive`: waits for it.
     Passive,
+    /// `actpass`: the answerer chooses.
     ActPass,
 }
 
 /// Direction from the writer's view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
+pub enum Direction {
+    /// `sendrecv`
     SendRecv,
+    /// `sendonly`
     SendOnly,
+    /// `recvonly`
     RecvOnly,
+    /// `inactive`
     Inactive,
 }
 
 impl Direction {
-    pub(crate) fn new(sends: bool, receives: bool) -> Self {
+    /// The direction of a writer that does these.
+    pub fn new(sends: bool, receives: bool) -> Self {
         match (sends, receives) {
             (true, true) => Self::SendRecv,
             (true, false) => Self::SendOnly,
@@ -147,42 +157,48 @@ impl Direction {
         }
     }
 
-    pub(crate) fn sends(self) -> bool {
+    /// The writer sends.
+    pub fn sends(self) -> bool {
         matches!(self, Self::SendRecv | Self::SendOnly)
     }
 
-    pub(crate) fn receives(self) -> bool {
+    /// The writer receives.
+    pub fn receives(self) -> bool {
         matches!(self, Self::SendRecv | Self::RecvOnly)
     }
 }
 
 /// `a=msid` (RFC 8830).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Msid {
+pub struct Msid {
     /// Stream id, `-` for none.
-    pub(crate) stream: String,
+    pub stream: String,
     /// Track id: the second token.
-    pub(crate) track: Option<String>,
+    pub track: Option<String>,
 }
 
 /// `a=rtpmap`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RtpMap {
-    pub(crate) payload_type: u8,
+pub struct RtpMap {
+    /// Of the format.
+    pub payload_type: u8,
     /// As written; compare without case.
-    pub(crate) encoding: String,
+    pub encoding: String,
     /// Hz.
-    pub(crate) clock_rate: u32,
-    pub(crate) channels: Option<u8>,
+    pub clock_rate: u32,
+    /// Of audio, if said.
+    pub channels: Option<u8>,
 }
 
 /// One `a=ssrc` line (RFC 5576).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SsrcAttribute {
-    pub(crate) ssrc: u32,
+pub struct SsrcAttribute {
+    /// Which stream.
+    pub ssrc: u32,
     /// `cname`, `msid`.
-    pub(crate) name: String,
-    pub(crate) value: String,
+    pub name: String,
+    /// After the colon.
+    pub value: String,
 }
 
 #[cfg(test)]

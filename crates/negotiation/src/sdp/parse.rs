@@ -8,7 +8,10 @@ use crate::limits::{ATTRIBUTES_MAX, LINE_BYTES_MAX, SDP_BYTES_MAX, SECTIONS_MAX,
 use crate::session::{Fingerprint, IceCredentials};
 
 /// Reads a description. Lines end in CRLF or LF.
-pub(crate) fn parse(text: &str) -> Result<SessionDescription, DescriptionError> {
+///
+/// # Errors
+/// What is no SDP, or beyond a bound in limits.rs.
+pub fn parse(text: &str) -> Result<SessionDescription, DescriptionError> {
     if text.len() > SDP_BYTES_MAX {
         return Err(DescriptionError::TooLarge("SDP_BYTES_MAX"));
     }

@@ -622,7 +622,7 @@ impl Inner {
         }
         for source in &mut self.sources {
             while source.next <= now {
-                source.advance(self.peer.rtc(), now);
+                source.advance(self.peer.rtc(), now, |_| ());
             }
         }
     }
@@ -631,9 +631,7 @@ impl Inner {
     fn wanted_keyframe(&mut self, mid: Mid, rid: Option<Rid>) -> Option<u32> {
         let ssrc = self.peer.ssrc_sent(mid, rid)?;
         for source in self.sources.iter_mut().filter(|source| source.ssrc == ssrc) {
-            if let Media::Video { key, .. } = &mut source.media {
-                *key = true;
-            }
+            source.ask_for_keyframe();
         }
         Some(ssrc)
     }

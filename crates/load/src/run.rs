@@ -25,14 +25,17 @@ const QUIET: Duration = Duration::from_secs(1);
 /// How long packets under way are waited for, beyond the path's own delay.
 const LATECOMERS_MAX: Duration = Duration::from_secs(3);
 
+/// Makes an access token for an identity, or says why not.
+pub type Tokens = Box<dyn Fn(&str) -> Result<String, String> + Send + Sync>;
+
 /// What is put under load.
 pub struct Server {
     /// Makes rooms.
     pub account: Account,
     /// Where signaling is.
     pub signaling: String,
-    /// Makes an access token for an identity.
-    pub token: Box<dyn Fn(&str) -> Result<String, String> + Send + Sync>,
+    /// Who may join.
+    pub token: Tokens,
     /// Its process, if it runs on this machine.
     pub process: Option<Process>,
 }

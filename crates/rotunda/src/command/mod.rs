@@ -5,6 +5,7 @@ mod check;
 mod data_dir;
 mod dev;
 mod env;
+mod load;
 mod progress;
 mod restore;
 mod serve;
@@ -42,6 +43,7 @@ const EXAMPLES: &str = "Examples:
   rotunda backup /backup/rotunda.db               a copy of the database, while it serves
   rotunda restore /backup/rotunda.db              goes on from the copy, also while it serves
   rotunda check                                   whether the database is whole
+  rotunda load                                    what this machine carries
 
 Options go over environment variables (ROTUNDA_HTTP_ADDR), these over the file of --config, that over
 the defaults. config.default.toml lists them all.";
@@ -85,6 +87,9 @@ enum Command {
     /// Prints a line for each row that breaks an invariant, with its SID, and ends with exit code 1
     /// then. docs/operations.md lists the invariants.
     Check(check::CheckArgs),
+    /// Puts a server under load: scripted participants with media, and what they cost
+    #[command(after_help = load::EXAMPLES)]
+    Load(load::LoadArgs),
     /// Tells whether a server runs on the data directory, and what it serves
     Status(data_dir::DataDir),
 }
@@ -165,6 +170,7 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Load(args) => load::run(&args),
         Command::Status(data) => status::run(&data),
     };
     match result {

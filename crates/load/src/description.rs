@@ -75,6 +75,8 @@ pub struct Wishes {
     pub codecs: Vec<VideoCodec>,
     /// Takes what others send on its own sections too.
     pub receives: bool,
+    /// Where it is, for servers that want to know; one that is ICE-lite learns it by itself.
+    pub candidates: Vec<SocketAddr>,
 }
 
 /// Why there is no session.
@@ -187,6 +189,7 @@ impl Descriptions {
         section.ice = Some(self.wishes.ice.clone());
         section.fingerprint = Some(self.wishes.fingerprint.clone());
         section.setup = Some(setup);
+        section.candidates.clone_from(&self.wishes.candidates);
         section.msid = None;
         section.ssrcs.clear();
         section.ssrc_groups.clear();

@@ -208,11 +208,17 @@ pub fn socket_to(server: SocketAddr) -> io::Result<UdpSocket> {
     };
     let socket = UdpSocket::bind(any)?;
     socket.connect(server)?;
+    prepare(&socket)?;
+    Ok(socket)
+}
+
+/// What an engine wants of a connected socket.
+pub(crate) fn prepare(socket: &UdpSocket) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     // The kernel gives what it may; less than asked for is no error.
-    socket::setsockopt(&socket, sockopt::RcvBuf, &SOCKET_BUFFER_BYTES)?;
-    socket::setsockopt(&socket, sockopt::SndBuf, &SOCKET_BUFFER_BYTES)?;
-    Ok(socket)
+    socket::setsockopt(socket, sockopt::RcvBuf, &SOCKET_BUFFER_BYTES)?;
+    socket::setsockopt(socket, sockopt::SndBuf, &SOCKET_BUFFER_BYTES)?;
+    Ok(())
 }
 
 struct Run {

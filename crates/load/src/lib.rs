@@ -5,6 +5,7 @@
 pub mod description;
 pub mod engine;
 pub mod frames;
+pub mod janus;
 pub mod limits;
 pub mod link;
 mod media;

@@ -63,6 +63,7 @@ impl Media {
             video,
             codecs,
             receives: true,
+            candidates: Vec::new(),
         }
     }
 

@@ -57,6 +57,14 @@ pub struct DescriptionSizes {
 }
 
 impl DescriptionSizes {
+    pub(crate) fn ours(&self, sdp: &str) {
+        self.note(sdp, &self.largest_ours);
+    }
+
+    pub(crate) fn theirs(&self, sdp: &str) {
+        self.note(sdp, &self.largest_theirs);
+    }
+
     fn note(&self, sdp: &str, largest: &AtomicU64) {
         let bytes = sdp.len() as u64;
         self.count.fetch_add(1, Ordering::Relaxed);
@@ -97,7 +105,7 @@ impl Participant {
         let tracks = track_list(&wishes);
         let mut descriptions = Descriptions::new(wishes);
         let offer = descriptions.offer()?;
-        sizes.note(&offer, &sizes.largest_ours);
+        sizes.ours(&offer);
         let mut socket = Socket::open(&joining.url, None).await?;
         let began = Instant::now();
         let mut body = connect(&joining.token, Some(&joining.room_name), tracks.clone(), Some(&offer));
@@ -107,7 +115,7 @@ impl Participant {
         let took = began.elapsed();
         let text = |value: &Value, what| Ok::<_, Outside>(value.as_str().ok_or(Outside::Lacks(what))?.to_owned());
         let answer = text(&connected["peer_connections"][0]["description"]["sdp"], "the answer")?;
-        sizes.note(&answer, &sizes.largest_theirs);
+        sizes.theirs(&answer);
         let session = descriptions.accept(&answer)?;
         let far = descriptions.far().cloned().ok_or(NoSession::Lacks("address"))?;
         joining.engine.add(NewPeer {
@@ -167,9 +175,9 @@ impl Participant {
 
     async fn answer(&mut self, offer: &Value) -> Result<(), Outside> {
         let sdp = offer["sdp"].as_str().ok_or(Outside::Lacks("the offer's text"))?;
-        self.sizes.note(sdp, &self.sizes.largest_theirs);
+        self.sizes.theirs(sdp);
         let (answer, session) = self.descriptions.answer(sdp)?;
-        self.sizes.note(&answer, &self.sizes.largest_ours);
+        self.sizes.ours(&answer);
         self.engine.apply(self.number, session)?;
         let mut update = signaling::update(&self.session, 1, self.tracks.clone());
         update["peer_connections"] = json!([{
@@ -194,7 +202,7 @@ async fn connected(socket: &mut Socket) -> Result<Value, Outside> {
 }
 
 /// Whoever holds the other end has said so, or is gone.
-async fn told(leave: &mut watch::Receiver<bool>) {
+pub(crate) async fn told(leave: &mut watch::Receiver<bool>) {
     leave.wait_for(|leave| *leave).await.ok();
 }
 

@@ -22,6 +22,8 @@ const LATE_MS_MAX: f64 = 20.0;
 pub struct Joins {
     /// From `connect` to `connected`, of each that came in.
     pub took: Vec<Duration>,
+    /// Peer connections of those.
+    pub peers: u64,
     /// Why others did not; the first ones.
     pub refusals: Vec<String>,
     /// How many others.
@@ -85,6 +87,8 @@ pub(crate) struct Generator {
 /// What a run showed.
 #[derive(Debug, Clone)]
 pub struct Report {
+    /// `rotunda` or `janus`.
+    pub target: &'static str,
     plan: Plan,
     joins: Joins,
     descriptions: [u64; 4],
@@ -111,6 +115,7 @@ impl Report {
         let mut failures = joins.refusals.clone();
         failures.append(&mut tally.failures);
         Self {
+            target: "rotunda",
             plan: plan.clone(),
             joins,
             descriptions: [
@@ -154,6 +159,7 @@ impl Report {
         let path_ms = 2.0 * plan.delay.as_secs_f64() * 1000.0;
         let most = self.generator.threads.iter().max().copied().unwrap_or_default();
         json!({
+            "target": self.target,
             "plan": self.plan_json(),
             "seconds": round(self.took.as_secs_f64(), 2),
             "join": {

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::engine::{Engine, EngineGone, Tally};
+use crate::janus::{Feeds, Janus, Member, Session};
 use crate::limits::{ANSWER_TIME_MAX, FAILURES_KEPT_MAX, SETTLE_TIME_MAX};
 use crate::media::Media;
 use crate::participant::{DescriptionSizes, Joining, Outside, Participant};
@@ -29,6 +30,14 @@ const LATECOMERS_MAX: Duration = Duration::from_secs(3);
 pub type Tokens = Box<dyn Fn(&str) -> Result<String, String> + Send + Sync>;
 
 /// What is put under load.
+pub enum Target {
+    /// A Rotunda.
+    Rotunda(Server),
+    /// Janus' VideoRoom.
+    Janus(Janus),
+}
+
+/// A Rotunda that runs.
 pub struct Server {
     /// Makes rooms.
     pub account: Account,
@@ -38,6 +47,23 @@ pub struct Server {
     pub token: Tokens,
     /// Its process, if it runs on this machine.
     pub process: Option<Process>,
+}
+
+impl Target {
+    /// As reports write it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Rotunda(_) => "rotunda",
+            Self::Janus(_) => "janus",
+        }
+    }
+
+    fn process(&self) -> Option<Process> {
+        match self {
+            Self::Rotunda(server) => server.process,
+            Self::Janus(janus) => Some(janus.process()),
+        }
+    }
 }
 
 /// How far a run is.
@@ -74,18 +100,21 @@ pub enum RunError {
     /// A token.
     #[error("making an access token: {0}")]
     Token(String),
+    /// The rooms of Janus.
+    #[error("making the rooms")]
+    Rooms(#[from] Outside),
     /// Nobody came in.
     #[error("nobody could join: {0}")]
     Nobody(String),
 }
 
 /// Runs a plan against a server.
-pub async fn run(plan: &Plan, server: &Server, progress: &mut dyn FnMut(Progress)) -> Result<Report, RunError> {
+pub async fn run(plan: &Plan, target: &Target, progress: &mut dyn FnMut(Progress)) -> Result<Report, RunError> {
     let plan = Arc::new(plan.clone());
     let engines = Engines::start(plan.threads)?;
     let own = Process(std::process::id());
-    let idle = Usage::of(server.process)?;
-    let mut crowd = Crowd::new(&plan, server, &engines).await?;
+    let idle = Usage::of(target.process())?;
+    let mut crowd = Crowd::new(&plan, target, &engines).await?;
     let result = crowd.measure(own, idle, progress).await;
     progress(Progress::Leaving);
     let ended = crowd.leave().await;
@@ -93,6 +122,7 @@ pub async fn run(plan: &Plan, server: &Server, progress: &mut dyn FnMut(Progress
     result.map(|mut report| {
         report.failures.extend(ended);
         report.failures.truncate(FAILURES_KEPT_MAX);
+        report.target = target.name();
         report
     })
 }
@@ -147,10 +177,12 @@ impl Engines {
 /// The participants of a run.
 struct Crowd<'a> {
     plan: Arc<Plan>,
-    server: &'a Server,
+    target: &'a Target,
     engines: &'a Engines,
     http: reqwest::Client,
+    /// Names and SIDs.
     rooms: Vec<(String, String)>,
+    feeds: Arc<Feeds>,
     identity: Identity,
     media: Media,
     sizes: Arc<DescriptionSizes>,
@@ -160,12 +192,13 @@ struct Crowd<'a> {
 
 impl<'a> Crowd<'a> {
     /// Makes the rooms.
-    async fn new(plan: &Arc<Plan>, server: &'a Server, engines: &'a Engines) -> Result<Self, RunError> {
+    async fn new(plan: &Arc<Plan>, target: &'a Target, engines: &'a Engines) -> Result<Self, RunError> {
         let mut crowd = Self {
             media: Media::new(plan),
             plan: plan.clone(),
-            server,
+            target,
             engines,
+            feeds: Arc::new(Feeds::new(plan.publishers)),
             http: reqwest::Client::new(),
             rooms: Vec::new(),
             identity: Identity::new()?,
@@ -173,18 +206,32 @@ impl<'a> Crowd<'a> {
             staying: JoinSet::new(),
             leave: watch::Sender::new(false),
         };
-        for number in 0..plan.rooms {
-            let name = format!("load-{}-{}-{number}", std::process::id(), plan.seed);
-            let made = server.account.create_room(&crowd.http, &name, plan.participants.max(2));
-            match made.await {
-                Ok(sid) => crowd.rooms.push((name, sid)),
-                Err(error) => {
-                    crowd.leave().await;
-                    return Err(error.into());
-                }
-            }
+        if let Err(error) = crowd.make_rooms().await {
+            crowd.leave().await;
+            return Err(error);
         }
         Ok(crowd)
+    }
+
+    async fn make_rooms(&mut self) -> Result<(), RunError> {
+        match self.target {
+            Target::Rotunda(server) => {
+                for number in 0..self.plan.rooms {
+                    let name = format!("load-{}-{}-{number}", std::process::id(), self.plan.seed);
+                    let size = self.plan.participants.max(2);
+                    let sid = server.account.create_room(&self.http, &name, size).await?;
+                    self.rooms.push((name, sid));
+                }
+            }
+            Target::Janus(janus) => {
+                let mut session = Session::open(&janus.url()).await?;
+                for number in 0..self.plan.rooms {
+                    Member::create_room(&mut session, number, self.plan.publishers).await?;
+                }
+                session.close().await;
+            }
+        }
+        Ok(())
     }
 
     async fn measure(
@@ -195,15 +242,15 @@ impl<'a> Crowd<'a> {
     ) -> Result<Report, RunError> {
         let began = Instant::now();
         let mut joins = self.join(progress).await?;
-        self.quiet(joins.took.len() as u64).await?;
+        self.quiet(joins.peers).await?;
         joins.seconds = began.elapsed().as_secs_f64();
-        let joined = Usage::of(self.server.process)?;
+        let joined = Usage::of(self.target.process())?;
         self.engines.all(Engine::play)?;
         self.settle(progress).await?;
 
         self.engines.all(Engine::mark)?;
         let before = (
-            Usage::of(self.server.process)?,
+            Usage::of(self.target.process())?,
             own.cpu()?,
             self.engines.tallies().await?,
         );
@@ -216,7 +263,7 @@ impl<'a> Crowd<'a> {
         self.engines.all(Engine::silence)?;
         let took = began.elapsed();
         let after = (
-            Usage::of(self.server.process)?,
+            Usage::of(self.target.process())?,
             own.cpu()?,
             self.engines.tallies().await?,
         );
@@ -256,7 +303,10 @@ impl<'a> Crowd<'a> {
                     started += 1;
                 }
                 answer = answers.recv() => match answer {
-                    Some(Ok(took)) => joins.took.push(took),
+                    Some(Ok((took, peers))) => {
+                        joins.took.push(took);
+                        joins.peers += u64::from(peers);
+                    }
                     Some(Err(error)) => joins.refused(error),
                     None => break,
                 },
@@ -269,17 +319,11 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    fn start(
-        &mut self,
-        room: u32,
-        number: u32,
-        answer: mpsc::Sender<Result<Duration, String>>,
-    ) -> Result<(), RunError> {
-        let (room_name, _) = self.rooms[room as usize].clone();
-        let joining = Joining {
-            url: self.server.signaling.clone(),
-            token: (self.server.token)(&format!("load-{number}")).map_err(RunError::Token)?,
-            room_name,
+    fn start(&mut self, room: u32, number: u32, answer: Answer) -> Result<(), RunError> {
+        let mut joining = Joining {
+            url: String::new(),
+            token: String::new(),
+            room_name: String::new(),
             number,
             room,
             identity: self.identity.clone(),
@@ -288,27 +332,31 @@ impl<'a> Crowd<'a> {
             sizes: self.sizes.clone(),
         };
         let leave = self.leave.subscribe();
-        self.staying.spawn(async move {
-            // The run waits for every answer, so there is somebody to take it.
-            match tokio::time::timeout(ANSWER_TIME_MAX, Participant::join(joining)).await {
-                Ok(Ok((participant, took))) => {
-                    answer.send(Ok(took)).await.ok();
-                    drop(answer);
+        match self.target {
+            Target::Rotunda(server) => {
+                joining.url.clone_from(&server.signaling);
+                joining.token = (server.token)(&format!("load-{number}")).map_err(RunError::Token)?;
+                joining.room_name.clone_from(&self.rooms[room as usize].0);
+                self.staying.spawn(async move {
+                    let joined = within(Participant::join(joining)).await;
+                    let Some(participant) = tell(joined, |_| 1, answer).await else {
+                        return Ok(());
+                    };
                     participant.stay(leave).await
-                }
-                Ok(Err(error)) => {
-                    answer.send(Err(with_causes(&error))).await.ok();
-                    Ok(())
-                }
-                Err(_) => {
-                    answer
-                        .send(Err("the server said nothing in time".to_owned()))
-                        .await
-                        .ok();
-                    Ok(())
-                }
+                });
             }
-        });
+            Target::Janus(janus) => {
+                joining.url = janus.url();
+                let (address, feeds) = (janus.media(), self.feeds.clone());
+                self.staying.spawn(async move {
+                    let joined = within(Member::join(joining, address, &feeds)).await;
+                    let Some(member) = tell(joined, |member| member.peers, answer).await else {
+                        return Ok(());
+                    };
+                    member.stay(leave).await
+                });
+            }
+        }
         Ok(())
     }
 
@@ -372,12 +420,34 @@ impl<'a> Crowd<'a> {
             }
         }
         for (_, sid) in &self.rooms {
-            if let Err(error) = self.server.account.complete_room(&self.http, sid).await {
+            let Target::Rotunda(server) = self.target else { break };
+            if let Err(error) = server.account.complete_room(&self.http, sid).await {
                 ended.push(with_causes(&error));
             }
         }
         ended
     }
+}
+
+/// How long joining took and how many peer connections it made, or why it failed.
+type Answer = mpsc::Sender<Result<(Duration, u32), String>>;
+
+async fn within<T>(join: impl Future<Output = Result<T, Outside>>) -> Result<T, String> {
+    match tokio::time::timeout(ANSWER_TIME_MAX, join).await {
+        Ok(joined) => joined.map_err(|error| with_causes(&error)),
+        Err(_) => Err("it took too long".to_owned()),
+    }
+}
+
+/// Tells the run how joining went, and goes on with whoever came in.
+async fn tell<T>(joined: Result<(T, Duration), String>, peers: impl Fn(&T) -> u32, answer: Answer) -> Option<T> {
+    let (told, member) = match joined {
+        Ok((member, took)) => (Ok((took, peers(&member))), Some(member)),
+        Err(error) => (Err(error), None),
+    };
+    // The run waits for every answer, so there is somebody to take it.
+    answer.send(told).await.ok();
+    member
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

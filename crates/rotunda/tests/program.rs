@@ -6,6 +6,8 @@
 mod backup;
 #[path = "program/faults.rs"]
 mod faults;
+#[path = "program/load.rs"]
+mod load;
 #[path = "program/operator.rs"]
 mod operator;
 #[path = "program/process.rs"]

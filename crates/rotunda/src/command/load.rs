@@ -1,6 +1,7 @@
 //! `rotunda load`: scripted participants against a server, and what they cost it.
 
 use std::io::{BufRead, BufReader};
+use std::net::Ipv4Addr;
 use std::process::{Child, Stdio};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,10 +9,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use load::description::VideoCodec;
+use load::janus::Janus;
 use load::plan::Plan;
 use load::process::{Cpus, Process, raise_file_limit};
 use load::rest::Account;
-use load::run::{Progress, Server};
+use load::run::{Progress, Server, Target};
 use room::{AccountSid, ApiKeySid};
 use serde_json::Value;
 use store::ApiKey;
@@ -27,6 +29,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   rotunda load --rooms 200                        200 rooms of 5
   rotunda load --loss 2 --delay 40 --rate 2000    everyone on a bad network
   rotunda load --server-cpus 0 --load-cpus 1 --json > figures.json
+  rotunda load --target janus                     the same with Janus, for comparison
   eval \"$(rotunda env)\" && rotunda load --url http://video.example.com:8080
                                                   a server that runs already
 
@@ -40,6 +43,12 @@ could not keep up. Exit code 1: somebody could not join, or did not hear somebod
 /// Options of the command.
 #[derive(Args)]
 pub(super) struct LoadArgs {
+    /// What is put under load
+    #[arg(long, value_enum, default_value = "rotunda")]
+    target: TargetArg,
+    /// With --target janus: its event loops; 0 for a thread each participant, its own default
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    janus_event_loops: u32,
     /// Server to put under load, with credentials in the environment as `rotunda env` prints them.
     /// Without it, the run starts a `rotunda dev` and stops it afterwards
     #[arg(long, value_name = "URL")]
@@ -110,6 +119,14 @@ pub(super) struct LoadArgs {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TargetArg {
+    /// Rotunda
+    Rotunda,
+    /// The VideoRoom of a Janus that the run starts; Debian's package `janus` has it
+    Janus,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum CodecArg {
     Vp8,
     H264,
@@ -124,7 +141,7 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
     let plan = plan(args)?;
     // With fewer files a large run fails later, with a sentence of its own.
     raise_file_limit().ok();
-    let (server, child) = server(args)?;
+    let (target, child) = target(args)?;
     if let Some(cpus) = &args.load_cpus {
         pin(cpus)?;
     }
@@ -133,7 +150,7 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::Other(format!("the runtime cannot be started: {error}")))?;
     let bar = ProgressBar::new(0);
-    let result = runtime.block_on(load::run::run(&plan, &server, &mut |progress| show(&bar, progress)));
+    let result = runtime.block_on(load::run::run(&plan, &target, &mut |progress| show(&bar, progress)));
     bar.finish_and_clear();
     drop(child);
     let report = result.map_err(|error| Failure::Other(with_causes(&error)))?;
@@ -187,6 +204,39 @@ fn plan(args: &LoadArgs) -> Result<Plan, Failure> {
     })
 }
 
+/// What `--target` names. One of our own ends when it, or the child, is dropped.
+fn target(args: &LoadArgs) -> Result<(Target, Option<OwnServer>), Failure> {
+    if args.server_cpus.is_some() && args.load_cpus.is_none() && args.url.is_none() {
+        return Err(Failure::Usage(
+            "--server-cpus: say by --load-cpus where the run itself shall be".to_owned(),
+        ));
+    }
+    if args.target == TargetArg::Rotunda {
+        let (server, child) = server(args)?;
+        return Ok((Target::Rotunda(server), child));
+    }
+    if args.url.is_some() {
+        return Err(Failure::Usage(
+            "--url: with --target janus the run starts a Janus of its own".to_owned(),
+        ));
+    }
+    if let Some(cpus) = &args.server_cpus {
+        pin(cpus)?;
+    }
+    let addresses = config::covered(Ipv4Addr::UNSPECIFIED.into());
+    let media = addresses.into_iter().find(|ip| ip.is_ipv4() && !ip.is_loopback());
+    let media = media.ok_or_else(|| {
+        Failure::Other(
+            "Janus offers no loopback address and this machine has no other; make one by \
+             `ip link add load0 type dummy && ip addr add 192.0.2.10/24 dev load0 && ip link set load0 up`"
+                .to_owned(),
+        )
+    })?;
+    let janus = Janus::start(media, args.janus_event_loops);
+    let janus = janus.map_err(|error| Failure::Other(with_causes(&error)))?;
+    Ok((Target::Janus(janus), None))
+}
+
 /// The server of `--url`, or one of our own, which ends when the child is dropped.
 fn server(args: &LoadArgs) -> Result<(Server, Option<OwnServer>), Failure> {
     if let Some(url) = &args.url {
@@ -203,11 +253,6 @@ fn server(args: &LoadArgs) -> Result<(Server, Option<OwnServer>), Failure> {
         pin(cpus)?;
     }
     let child = OwnServer::start(args.participants)?;
-    if args.server_cpus.is_some() && args.load_cpus.is_none() {
-        return Err(Failure::Usage(
-            "--server-cpus: say by --load-cpus where the run itself shall be".to_owned(),
-        ));
-    }
     let line = &child.line;
     let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
     let server = known_server(

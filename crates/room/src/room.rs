@@ -335,6 +335,10 @@ impl Room {
         }
         let failed = self.participants[index].refused_and(tracks.failed);
         let view = self.view(index, failed);
+        // The answer to an earlier resume has lost its socket, and would tell this one what is no more.
+        self.effects.retain(
+            |(_, effect)| !matches!(effect, Output::Welcome { participant: earlier, .. } if *earlier == participant),
+        );
         self.effect(Output::Welcome { participant, view });
         if is_news {
             let view = self.participants[index].view();

@@ -75,6 +75,29 @@ fn a_second_loss_counts_anew() {
 }
 
 #[test]
+fn a_second_resume_is_not_answered_with_what_the_first_one_saw() {
+    let mut world = World::new(config());
+    let alice = world.join("alice", []);
+    let bob = world.join("bob", []);
+    world.lose(alice);
+    world.slow_store();
+    world.skip();
+    world.resume(alice, []);
+    world.leave(bob);
+    // Her new socket breaks too, and she comes back once more before the first time is written.
+    world.resume(alice, []);
+    world.check(&["persist 4: alice is back", "persist 5: bob is gone after 0 s"]);
+    world.confirm();
+    world.check(&["tell bob: alice@3 connected []"]);
+    world.confirm();
+    world.check(&[
+        "dismiss bob: Left",
+        "tell alice: bob@2 disconnected []",
+        "welcome alice: others [], published@2 [], receives []",
+    ]);
+}
+
+#[test]
 fn a_lost_one_is_told_nothing_and_sees_everything_when_it_is_back() {
     let mut world = World::new(config());
     let alice = world.join("alice", []);

@@ -20,6 +20,8 @@ pub struct Keep {
     pub events: Option<Duration>,
     /// Callbacks with their attempts, after they were delivered or given up.
     pub callbacks: Option<Duration>,
+    /// Lines of the audit log.
+    pub audit: Option<Duration>,
 }
 
 impl Keep {
@@ -33,6 +35,7 @@ impl Keep {
             rooms: before(self.rooms),
             events: before(self.events),
             callbacks: before(self.callbacks),
+            audit: before(self.audit),
         }
     }
 }
@@ -69,6 +72,7 @@ async fn run(store: &dyn Store, before: Expiry) {
             tracks = all.tracks,
             events = all.events,
             callbacks = all.callbacks,
+            audit = all.audit,
             "forgot what is older than it is kept"
         );
     }
@@ -104,11 +108,13 @@ mod tests {
             rooms: Some(Duration::from_secs(4)),
             events: Some(Duration::MAX),
             callbacks: None,
+            audit: None,
         };
         let expected = Expiry {
             rooms: Some(Timestamp(6_000_000)),
             events: Some(Timestamp(10_000_000 - i64::MAX)),
             callbacks: None,
+            audit: None,
         };
         assert_eq!(keep.expiry(now), expected);
     }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "program/audit.rs"]
+mod audit;
 #[path = "program/backup.rs"]
 mod backup;
 #[path = "program/faults.rs"]

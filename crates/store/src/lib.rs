@@ -12,6 +12,7 @@ use std::pin::Pin;
 use room::{AccountSid, Change, ParticipantSid, RoomSid, Timestamp};
 
 mod account;
+mod audit;
 mod callback;
 mod check;
 #[cfg(feature = "conformance")]
@@ -25,6 +26,7 @@ mod room_row;
 mod sqlite;
 
 pub use account::{Account, ApiKey};
+pub use audit::{Audit, AuditFilter, AuditRow};
 pub use callback::{CallbackMethod, CallbackOutcome, DueCallback};
 pub use check::{CheckProgress, Findings, Invariant, Violation};
 pub use error::StoreError;
@@ -56,7 +58,20 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::RoomExists`], alone among the calls that share its commit.
-    fn create_room(&self, account: AccountSid, room: NewRoom) -> BoxFuture<'_, Result<RoomRow, StoreError>>;
+    fn create_room(&self, account: AccountSid, room: NewRoom) -> BoxFuture<'_, Result<RoomRow, StoreError>> {
+        self.create_room_audited(account, room, None)
+    }
+    /// Creates a room as [`Store::create_room`] does, and writes a line of the audit log in the same transaction: both
+    /// or none.
+    ///
+    /// # Errors
+    /// As there.
+    fn create_room_audited(
+        &self,
+        account: AccountSid,
+        room: NewRoom,
+        by: Option<Audit>,
+    ) -> BoxFuture<'_, Result<RoomRow, StoreError>>;
     /// Applies changes of one room in one transaction: all or none. Concurrent calls share commits.
     ///
     /// A change that is true already (a track muted twice, a participant that is gone) writes
@@ -73,6 +88,20 @@ pub trait Store: Send + Sync + 'static {
         room: RoomSid,
         epoch: u64,
         changes: Vec<Change>,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.write_audited(account, room, epoch, changes, Vec::new())
+    }
+    /// Applies changes as [`Store::write`] does, and writes lines of the audit log in the same transaction: all or none.
+    ///
+    /// # Errors
+    /// As there.
+    fn write_audited(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        epoch: u64,
+        changes: Vec<Change>,
+        by: Vec<Audit>,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Takes over all rooms in progress: raises their epochs, makes everyone `connected` there
     /// `reconnecting` at `now`, and tells what they are restored from.
@@ -131,6 +160,12 @@ pub trait Store: Send + Sync + 'static {
         answer: Result<u16, String>,
         outcome: CallbackOutcome,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Writes a line of the audit log about what changed no room.
+    fn record(&self, audit: Audit) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Lines of the audit log behind that of the number `after`, oldest first: at most `limit`, 1 to
+    /// [`limits::AUDIT_ROWS_MAX`].
+    fn audit(&self, filter: AuditFilter, after: i64, limit: u32) -> BoxFuture<'_, Result<Vec<AuditRow>, StoreError>>;
 
     /// Forgets what is old, about `rows` rows of it ([`limits::FORGET_ROWS_MAX`] at most), in a transaction of bounded
     /// work; call it until there is no more. Rooms in progress, rooms with callbacks that are not done, and those

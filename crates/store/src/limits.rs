@@ -31,6 +31,12 @@ pub(crate) const WAL_BYTES: i64 = 64 << 20;
 /// Broken invariants that a check tells; it does not tell more.
 pub const VIOLATIONS_MAX: usize = 1000;
 
+/// Characters kept of each text in a line of the audit log; the rest is cut.
+pub const AUDIT_TEXT_CHARS: usize = 128;
+
+/// Lines of the audit log that one call reads at most; a request for more gets this many.
+pub const AUDIT_ROWS_MAX: u32 = 1000;
+
 /// Rows that one call forgets at most; a request for more gets this many. It bounds how long other writes wait.
 pub const FORGET_ROWS_MAX: u32 = 1000;
 

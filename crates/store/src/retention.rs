@@ -11,6 +11,8 @@ pub struct Expiry {
     pub events: Option<Timestamp>,
     /// Callbacks that were delivered or given up before, with their attempts, of any room.
     pub callbacks: Option<Timestamp>,
+    /// Lines of the audit log of before.
+    pub audit: Option<Timestamp>,
 }
 
 /// How many rows went.
@@ -26,6 +28,8 @@ pub struct Forgotten {
     pub events: u64,
     /// Entries of the outbox, with their attempts.
     pub callbacks: u64,
+    /// Lines of the audit log.
+    pub audit: u64,
     /// Whether there may be more to go.
     pub more: bool,
 }
@@ -38,6 +42,7 @@ impl std::ops::AddAssign for Forgotten {
         self.tracks += later.tracks;
         self.events += later.events;
         self.callbacks += later.callbacks;
+        self.audit += later.audit;
         self.more = later.more;
     }
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use room::{AccountSid, RoomSid, Timestamp};
 use rusqlite::Connection;
-use store::{Account, CallbackMethod, DatabaseCopy, DatabaseLock, NewRoom, SqliteStore, Store, StoreError};
+use store::{
+    Account, Audit, AuditFilter, CallbackMethod, DatabaseCopy, DatabaseLock, NewRoom, SqliteStore, Store, StoreError,
+};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([0xa0; 16]);
 
@@ -132,7 +134,22 @@ async fn what_is_restored_goes_on_above_the_epochs_of_what_it_replaces() {
     let path = directory.path().join("rotunda.db");
     let serving = store(&path, 0..3).await;
     let backup = directory.path().join("backup.db");
+    serving.secret("page_token", [7; 32]).await.unwrap();
+    let line = |operation: &str| Audit {
+        at: Timestamp(5),
+        account: Some(ACCOUNT),
+        credential: ACCOUNT.to_string(),
+        method: None,
+        operation: operation.to_owned(),
+        room: None,
+        participant: None,
+        status: None,
+        remote: None,
+        request_id: None,
+    };
+    serving.record(line("before")).await.unwrap();
     copy(&path, directory.path()).publish(&backup, false).unwrap();
+    serving.record(line("after")).await.unwrap();
     // Five starts, and a room that the backup does not know.
     for _ in 0..5 {
         serving.take_over(Timestamp(2)).await.unwrap();
@@ -149,6 +166,9 @@ async fn what_is_restored_goes_on_above_the_epochs_of_what_it_replaces() {
     let epochs: Vec<u64> = taken.iter().map(|live| live.room.epoch).collect();
     assert_eq!(epochs, [7, 7, 7], "it was 1 in the backup and 6 in what was replaced");
     assert_eq!(store.room(ACCOUNT, room_sid(9)).await.unwrap(), None);
+    let log = store.audit(AuditFilter::default(), 0, 10).await.unwrap();
+    let told: Vec<&str> = log.iter().map(|row| &*row.audit.operation).collect();
+    assert_eq!(told, ["before", "after", "restore"], "who changed what is not undone");
     drop(store);
     assert_eq!(SqliteStore::check_file(&path, &mut |_| ()).unwrap().violations, []);
     // What was replaced is whole, and can be restored in turn.

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use axum::extract::{FromRef, FromRequestParts};
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use base64::Engine as _;
@@ -34,6 +35,12 @@ where
             .map_err(ApiError::TooManyRequests)?;
         Ok(Self(account))
     }
+}
+
+/// The user of the Basic header, whether or not the password is right.
+pub(super) fn user(headers: &HeaderMap) -> Option<String> {
+    let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    basic(header).map(|(user, _)| user)
 }
 
 /// User and password of a Basic header (RFC 7617 section 2).

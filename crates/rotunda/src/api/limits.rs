@@ -32,6 +32,9 @@ pub(super) const HOST_BYTES_MAX: usize = 255 + 6;
 /// Bytes of an `Authorization` header; a longer one is 401.
 pub(super) const AUTHORIZATION_BYTES_MAX: usize = 1024;
 
+/// Characters kept of a request's own id in the audit log; the rest is cut.
+pub(super) const REQUEST_ID_CHARS_MAX: usize = 128;
+
 /// Characters of a room's name; more is 53101.
 pub(super) const ROOM_NAME_CHARS_MAX: usize = 128;
 

@@ -3,6 +3,7 @@
 //! A handler extracts (`auth` says for whom, `path` what is addressed, `params` what was
 //! sent), asks the store or the room, and converts the row to its resource.
 
+mod actor;
 mod auth;
 mod base_url;
 mod cors;

@@ -7,6 +7,7 @@ use protocol::rest::{ParticipantLinks, ParticipantPage, ParticipantResource};
 use room::{AccountSid, ParticipantStatus, RoomSid, RoomStatus};
 use store::{ParticipantFilter, ParticipantRow, Position};
 
+use super::actor::Actor;
 use super::auth::Caller;
 use super::base_url::BaseUrl;
 use super::date::Moment;
@@ -27,6 +28,7 @@ pub(super) async fn update(
     State(app): State<App>,
     base: BaseUrl,
     ParticipantOf { participant, path }: ParticipantOf,
+    actor: Actor,
     Form(params): Form,
 ) -> Result<(StatusCode, Json<ParticipantResource>), ApiError> {
     let status = params.text("Status")?.ok_or(ApiError::Missing("Status"))?;
@@ -36,10 +38,10 @@ pub(super) async fn update(
     let row = match participant.status {
         ParticipantStatus::Disconnected => participant,
         ParticipantStatus::Connected | ParticipantStatus::Reconnecting => {
-            let row = app
-                .rooms
-                .disconnect(participant.account, participant.room, participant.sid)
-                .await;
+            let (account, room, sid) = (participant.account, participant.room, participant.sid);
+            let status = StatusCode::ACCEPTED.as_u16();
+            let by = actor.audit(account, "disconnect-participant", room, Some(sid), status);
+            let row = app.rooms.disconnect_audited(account, room, sid, Some(by)).await;
             row.map_err(|error| ApiError::of_rooms(error, &path))?
         }
     };

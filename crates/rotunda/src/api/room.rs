@@ -7,6 +7,7 @@ use protocol::rest::{RoomLinks, RoomPage, RoomResource};
 use room::RoomStatus;
 use store::{CallbackMethod, Page, Position, RoomFilter, RoomRow};
 
+use super::actor::Actor;
 use super::auth::Caller;
 use super::base_url::BaseUrl;
 use super::date::Moment;
@@ -22,14 +23,16 @@ use crate::app::App;
 pub(super) async fn create(
     State(app): State<App>,
     Caller(account): Caller,
+    actor: Actor,
     base: BaseUrl,
     path: RequestPath,
     Form(params): Form,
 ) -> Result<(StatusCode, Json<RoomResource>), ApiError> {
     let room = new_room(&params, &app.settings)?;
+    let by = actor.audit(account, "create-room", room.sid, None, StatusCode::CREATED.as_u16());
     let row = app
         .rooms
-        .create(account, room)
+        .create_audited(account, room, Some(by))
         .await
         .map_err(|error| ApiError::of_rooms(error, &path))?;
     Ok((StatusCode::CREATED, Json(resource(&row, &base))))
@@ -45,13 +48,16 @@ pub(super) async fn update(
     State(app): State<App>,
     base: BaseUrl,
     RoomOf { room, path }: RoomOf,
+    actor: Actor,
     Form(params): Form,
 ) -> Result<(StatusCode, Json<RoomResource>), ApiError> {
     let status = params.text("Status")?.ok_or(ApiError::Missing("Status"))?;
     if status != RoomStatus::Completed.as_str() || room.status == RoomStatus::Completed {
         return Err(Fault::RoomStatus.into());
     }
-    let row = app.rooms.complete(room.account, room.new.sid).await;
+    let (account, sid) = (room.account, room.new.sid);
+    let by = actor.audit(account, "complete-room", sid, None, StatusCode::ACCEPTED.as_u16());
+    let row = app.rooms.complete_audited(account, sid, Some(by)).await;
     let row = row.map_err(|error| ApiError::of_rooms(error, &path))?;
     Ok((StatusCode::ACCEPTED, Json(resource(&row, &base))))
 }

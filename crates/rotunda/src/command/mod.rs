@@ -1,5 +1,6 @@
 //! The program's command line: reads options, runs a command, tells faults in sentences.
 
+mod audit;
 mod backup;
 mod check;
 mod data_dir;
@@ -42,6 +43,7 @@ const EXAMPLES: &str = "Examples:
   eval \"$(rotunda env)\"                           what applications read from their environment
   rotunda backup /backup/rotunda.db               a copy of the database, while it serves
   rotunda restore /backup/rotunda.db              goes on from the copy, also while it serves
+  rotunda audit --since 7d                        who changed what in the last week
   rotunda check                                   whether the database is whole
   rotunda load                                    what this machine carries
 
@@ -71,6 +73,11 @@ enum Command {
     Token(token::TokenArgs),
     /// Prints what applications expect in their environment: credentials and addresses
     Env(env::EnvArgs),
+    /// Prints who changed what by REST, oldest first, also while the server runs
+    ///
+    /// Each change has its line from the same moment on: when, by which account's or key's secret, from which
+    /// address, what, and how it was answered. Requests that changed nothing have none.
+    Audit(audit::AuditArgs),
     /// Makes a copy of the database in one file, also while the server runs
     ///
     /// The copy is of one moment, checked, synced, and readable for its owner alone: it holds all
@@ -167,6 +174,7 @@ pub fn main() -> ExitCode {
         Command::Dev(args) => dev::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Env(args) => env::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Check(args) => check::run(&args),

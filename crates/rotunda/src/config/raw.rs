@@ -68,6 +68,9 @@ options! {
         /// Days that a callback and its attempts are kept after it was delivered or given up [env: ROTUNDA_KEEP_CALLBACKS_DAYS] [default: as long as their room]
         #[arg(long, value_name = "DAYS")]
         keep_callbacks_days: Text,
+        /// Days that a line of the audit log is kept [env: ROTUNDA_KEEP_AUDIT_DAYS] [default: for ever]
+        #[arg(long, value_name = "DAYS")]
+        keep_audit_days: Text,
         /// REST requests a second of one account, two seconds' worth at once; 0: any number [env: ROTUNDA_REST_REQUESTS_PER_S] [default: 2000]
         #[arg(long, value_name = "NUMBER")]
         rest_requests_per_s: Text,

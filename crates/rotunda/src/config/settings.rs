@@ -200,6 +200,7 @@ impl Settings {
             rooms: reader.days("keep_rooms_days", raw.keep_rooms_days.as_ref()),
             events: reader.days("keep_events_days", raw.keep_events_days.as_ref()),
             callbacks: reader.days("keep_callbacks_days", raw.keep_callbacks_days.as_ref()),
+            audit: reader.days("keep_audit_days", raw.keep_audit_days.as_ref()),
         };
         let log = reader.optional("log", raw.log.as_ref(), |text| {
             text.parse::<Targets>()

@@ -21,7 +21,7 @@ use room::{
     AccountSid, Announced, AnnouncedTrack, ParticipantSid, Priority, Restored, RestoredParticipant, Room, RoomConfig,
     RoomSid, RoomStatus, TrackKind, TrackSid,
 };
-use store::{CallbackMethod, LiveRoom, NewRoom, ParticipantRow, RoomRow, Store, StoreError};
+use store::{Audit, CallbackMethod, LiveRoom, NewRoom, ParticipantRow, RoomRow, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -185,6 +185,16 @@ impl Rooms {
     ///
     /// Runs to its end also if the caller goes away, so that no room is stored without a task.
     pub async fn create(&self, account: AccountSid, room: NewRoom) -> Result<RoomRow, RoomsError> {
+        self.create_audited(account, room, None).await
+    }
+
+    /// Creates a room, with a line of the audit log in the same commit.
+    pub async fn create_audited(
+        &self,
+        account: AccountSid,
+        room: NewRoom,
+        by: Option<Audit>,
+    ) -> Result<RoomRow, RoomsError> {
         if self.shared.closing.is_cancelled() {
             return Err(RoomsError::Busy);
         }
@@ -192,17 +202,22 @@ impl Rooms {
         let created = self
             .shared
             .tasks
-            .spawn(async move { rooms.store_and_run(account, room).await });
+            .spawn(async move { rooms.store_and_run(account, room, by).await });
         created.await.unwrap_or(Err(RoomsError::Busy))
     }
 
     /// The room can be found by its name as soon as it is stored, so it is registered before: who
     /// comes in between waits in its queue.
-    async fn store_and_run(&self, account: AccountSid, room: NewRoom) -> Result<RoomRow, RoomsError> {
+    async fn store_and_run(
+        &self,
+        account: AccountSid,
+        room: NewRoom,
+        by: Option<Audit>,
+    ) -> Result<RoomRow, RoomsError> {
         let sid = room.sid;
         let inbox = self.register(account, sid);
         let writing = self.shared.lag.begin(std::time::Instant::now());
-        let created = self.shared.store.create_room(account, room).await;
+        let created = self.shared.store.create_room_audited(account, room, by).await;
         drop(writing);
         let row = match created {
             Ok(row) => row,
@@ -222,6 +237,16 @@ impl Rooms {
 
     /// Completes a room in progress: everyone is disconnected. The row as it is then.
     pub async fn complete(&self, account: AccountSid, room: RoomSid) -> Result<RoomRow, RoomsError> {
+        self.complete_audited(account, room, None).await
+    }
+
+    /// Completes a room, with a line of the audit log in the same commit; no line if nothing changes.
+    pub async fn complete_audited(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        by: Option<Audit>,
+    ) -> Result<RoomRow, RoomsError> {
         let row = self
             .shared
             .store
@@ -233,7 +258,7 @@ impl Rooms {
         }
         let handle = self.live(account, room).ok_or(RoomsError::RoomNotInProgress)?;
         let (stored, wait) = oneshot::channel();
-        self.ask(&handle, Command::Complete { stored }).await?;
+        self.ask(&handle, Command::Complete { by, stored }).await?;
         // An error means that the room ended by itself meanwhile.
         if wait.await.is_err() {
             return Err(RoomsError::RoomNotInProgress);
@@ -252,11 +277,30 @@ impl Rooms {
         room: RoomSid,
         participant: ParticipantSid,
     ) -> Result<ParticipantRow, RoomsError> {
+        self.disconnect_audited(account, room, participant, None).await
+    }
+
+    /// Removes a participant, with a line of the audit log in the same commit; no line if nothing changes.
+    pub async fn disconnect_audited(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+        by: Option<Audit>,
+    ) -> Result<ParticipantRow, RoomsError> {
         let row = self.shared.store.participant(account, room, participant).await?;
         row.ok_or(RoomsError::ParticipantNotFound)?;
         if let Some(handle) = self.live(account, room) {
             let (stored, wait) = oneshot::channel();
-            self.ask(&handle, Command::Remove { participant, stored }).await?;
+            self.ask(
+                &handle,
+                Command::Remove {
+                    participant,
+                    by,
+                    stored,
+                },
+            )
+            .await?;
             // An error means that the room ended meanwhile, and the participant with it.
             let _ended = wait.await;
         }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use protocol::signaling::{PeerConnectionState, RoomUpdate, RoomUpdateBody, ServerMessage};
 use room::{Announced, Change, Dismissal, Input, Join, Now, Output, ParticipantSid, Room, SessionHash, Timestamp};
 use sfu::Event;
-use store::{RoomRow, StoreError};
+use store::{Audit, RoomRow, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -41,9 +41,13 @@ pub(super) enum Command {
     },
     Remove {
         participant: ParticipantSid,
+        /// Who asked for it.
+        by: Option<Audit>,
         stored: oneshot::Sender<()>,
     },
     Complete {
+        /// Who asked for it.
+        by: Option<Audit>,
         stored: oneshot::Sender<()>,
     },
 }
@@ -82,6 +86,8 @@ pub(super) struct RoomTask {
     heard: mpsc::UnboundedReceiver<Event>,
     /// Batches not yet handed to the store, and the one that is there with its last number.
     unwritten: VecDeque<(u64, Vec<Change>)>,
+    /// Who asked for changes in batches not yet handed to the store; no more than those.
+    audits: Vec<Audit>,
     writing: Option<(u64, Write)>,
     waiting: Vec<(u64, oneshot::Sender<()>)>,
     ended: bool,
@@ -100,6 +106,7 @@ impl RoomTask {
             facts,
             heard,
             unwritten: VecDeque::new(),
+            audits: Vec::new(),
             writing: None,
             waiting: Vec::new(),
             ended: false,
@@ -187,15 +194,24 @@ impl RoomTask {
                 socket,
                 left,
             } => self.closed(participant, socket, left),
-            Command::Remove { participant, stored } => {
-                self.room.handle(Input::Remove { participant }, now());
-                self.waiting.push((self.room.last_batch(), stored));
-            }
-            Command::Complete { stored } => {
-                self.room.handle(Input::Complete, now());
-                self.waiting.push((self.room.last_batch(), stored));
-            }
+            Command::Remove {
+                participant,
+                by,
+                stored,
+            } => self.change(Input::Remove { participant }, by, stored),
+            Command::Complete { by, stored } => self.change(Input::Complete, by, stored),
         }
+    }
+
+    /// A change that somebody asked for, who waits until it is stored. It is audited if it makes a difference.
+    fn change(&mut self, input: Input, by: Option<Audit>, stored: oneshot::Sender<()>) {
+        let before = self.room.last_batch();
+        self.room.handle(input, now());
+        let batch = self.room.last_batch();
+        if batch > before {
+            self.audits.extend(by);
+        }
+        self.waiting.push((batch, stored));
     }
 
     fn join(&mut self, join: JoinCommand) {
@@ -329,6 +345,7 @@ impl RoomTask {
         }
         let last = self.unwritten.back().map_or(0, |(batch, _)| *batch);
         let changes: Vec<Change> = self.unwritten.drain(..).flat_map(|(_, changes)| changes).collect();
+        let audits = std::mem::take(&mut self.audits);
         let (account, room, epoch) = (self.row.account, self.row.new.sid, self.row.epoch);
         let shared = Arc::clone(&self.shared);
         let under_way = shared.lag.begin(Instant::now());
@@ -338,7 +355,11 @@ impl RoomTask {
                 let _until_it_ends = under_way;
                 let mut pause = Duration::from_millis(50);
                 loop {
-                    match shared.store.write(account, room, epoch, changes.clone()).await {
+                    match shared
+                        .store
+                        .write_audited(account, room, epoch, changes.clone(), audits.clone())
+                        .await
+                    {
                         Err(StoreError::Backend(error)) => {
                             tracing::error!(%room, error = %chain(&*error), "the database failed: trying again in {pause:?}");
                             tokio::time::sleep(pause).await;

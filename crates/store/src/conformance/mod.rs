@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::{BoxFuture, Store};
 
 pub mod accounts;
+pub mod audit;
 pub mod callbacks;
 mod fixture;
 pub mod pages;
@@ -75,6 +76,11 @@ macro_rules! conformance_tests {
                 giving_up_lets_the_next_go_ahead
                 a_late_answer_changes_nothing
                 the_limit_of_a_lease_holds
+            }
+            audit {
+                a_line_is_written_with_its_change_or_not_at_all
+                lines_are_read_in_order
+                lines_outlive_rooms_and_go_by_themselves
             }
             retention {
                 old_rooms_go_with_all_that_is_theirs

@@ -89,6 +89,7 @@ pub fn old_rooms_go_with_all_that_is_theirs(fresh: Fresh) {
             tracks: 1,
             events: 8,
             callbacks: 8,
+            audit: 0,
             more: false,
         };
         assert_eq!(gone, expected);
@@ -148,6 +149,7 @@ pub fn what_is_live_or_undelivered_stays(fresh: Fresh) {
             rooms: ever,
             events: ever,
             callbacks: ever,
+            audit: ever,
         };
         let gone = forget(&*store, everything, 100).await;
         assert_eq!((gone.rooms, gone.participants, gone.callbacks), (1, 2, 0));

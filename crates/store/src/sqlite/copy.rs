@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use room::Timestamp;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OptionalExtension, params};
 use tempfile::NamedTempFile;
 
+use super::audit;
 use super::file::{self, DatabaseLock};
 use crate::{CheckProgress, Findings, StoreError, limits};
 
@@ -126,7 +128,8 @@ impl DatabaseCopy {
 
     /// Puts the copy in the place of the database that `lock` is of, which no store has open. Rooms in progress go on
     /// with epochs above those that the replaced database had for them, so that no client sees revisions go back. The
-    /// replaced database stays beside it, as `{name}.replaced-{at_s}`.
+    /// replaced database stays beside it, as `{name}.replaced-{at_s}`. The audit log goes on: lines of the replaced
+    /// database that the copy lacks are added, if both are of one installation, and one that tells of the restore.
     ///
     /// # Errors
     /// [`StoreError::InUse`] if a store or another program has the database open. Whatever fails, the database is
@@ -141,7 +144,7 @@ impl DatabaseCopy {
             source,
         };
         let present = path.exists().then(|| Present::seize(path)).transpose()?;
-        let rooms = self.raise_epochs(present.as_ref().and_then(Present::readable))?;
+        let rooms = self.succeed(present.as_ref().and_then(Present::readable), at_s)?;
         let replaced = match &present {
             Some(present) => Some(present.keep(at_s).map_err(failed)?),
             None => None,
@@ -150,8 +153,9 @@ impl DatabaseCopy {
         Ok(Restored { replaced, rooms })
     }
 
-    /// Raises the epochs of rooms in progress; how many these are.
-    fn raise_epochs(&self, present: Option<&Connection>) -> Result<u64, StoreError> {
+    /// Makes it the successor of the present database: raises the epochs of rooms in progress, and carries the audit log
+    /// on. How many rooms these are.
+    fn succeed(&self, present: Option<&Connection>, at_s: i64) -> Result<u64, StoreError> {
         let mut db = Connection::open(self.file.path())?;
         let transaction = db.transaction()?;
         let rooms = transaction
@@ -159,17 +163,26 @@ impl DatabaseCopy {
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect::<Result<Vec<(i64, [u8; 16], i64)>, _>>()?;
         for (id, sid, epoch) in &rooms {
-            let last = match present {
-                Some(present) => present
-                    .prepare_cached("SELECT epoch FROM rooms WHERE sid = ?1")?
-                    .query_row(params![sid], |row| row.get(0))
-                    .optional()?
-                    .unwrap_or(*epoch),
+            let last = match present.map(|present| epoch_of(present, sid)) {
+                Some(Ok(last)) => last.unwrap_or(*epoch),
                 // How far it came nobody knows.
-                None => epoch.saturating_add(limits::EPOCHS_UNKNOWN),
+                Some(Err(_)) | None => epoch.saturating_add(limits::EPOCHS_UNKNOWN),
             };
             transaction.execute("UPDATE rooms SET epoch = max(epoch, ?2) WHERE id = ?1", [*id, last])?;
         }
+        if let Some(present) = present
+            && file::schema_version(present).is_ok_and(|(found, known)| found == known)
+            && let Err(error) = audit::carry_over(present, &transaction)
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the audit log that is replaced cannot be read to its end"
+            );
+        }
+        audit::append(
+            &transaction,
+            &audit::restored(Timestamp(at_s.saturating_mul(1_000_000))),
+        )?;
         transaction.commit()?;
         db.close().map_err(|(_, error)| error)?;
         Ok(rooms.len() as u64)
@@ -229,6 +242,11 @@ impl<'a> Present<'a> {
         }
         Ok(kept)
     }
+}
+
+fn epoch_of(present: &Connection, sid: &[u8; 16]) -> Result<Option<i64>, rusqlite::Error> {
+    let mut query = present.prepare_cached("SELECT epoch FROM rooms WHERE sid = ?1")?;
+    query.query_row(params![sid], |row| row.get(0)).optional()
 }
 
 /// Opens it alone, with all of it in one file; it stays locked until the connection is closed.

@@ -5,6 +5,7 @@
 //! before it was asked.
 
 mod account;
+mod audit;
 mod callback;
 mod change;
 mod check;
@@ -34,9 +35,9 @@ pub use self::file::DatabaseLock;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::{
-    Account, ApiKey, BoxFuture, CallbackOutcome, CheckProgress, DueCallback, Expiry, Findings, Forgotten, Invariant,
-    LiveRoom, NewRoom, Page, PageRequest, ParticipantFilter, ParticipantRow, RoomFilter, RoomRow, Store, StoreError,
-    limits,
+    Account, ApiKey, Audit, AuditFilter, AuditRow, BoxFuture, CallbackOutcome, CheckProgress, DueCallback, Expiry,
+    Findings, Forgotten, Invariant, LiveRoom, NewRoom, Page, PageRequest, ParticipantFilter, ParticipantRow,
+    RoomFilter, RoomRow, Store, StoreError, limits,
 };
 
 /// A store in one SQLite file, or in none that outlives it.
@@ -90,6 +91,26 @@ impl SqliteStore {
         Ok((account::all(&db)?, account::all_keys(&db)?))
     }
 
+    /// Reads lines of the audit log in the file, oldest first, also while another process has it open. Changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NewerSchema`] if a later version of the program wrote it; those of `each`;
+    /// [`StoreError::Backend`] if it is not there or cannot be read.
+    pub fn read_audit<E: From<StoreError>>(
+        path: &Path,
+        filter: AuditFilter,
+        mut each: impl FnMut(AuditRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let db = file::look(path)?;
+        let mut after = 0;
+        loop {
+            let rows = audit::list(&db, filter, after, limits::AUDIT_ROWS_MAX)?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.id;
+            rows.into_iter().try_for_each(&mut each)?;
+        }
+    }
+
     /// Checks the invariants of the database in this file, on one snapshot, also while another process has it open.
     /// Changes nothing. Takes as long as reading the whole file, and a little memory.
     ///
@@ -140,19 +161,31 @@ impl Store for SqliteStore {
         self.writer.run(move |db| account::secret(db, name, fresh))
     }
 
-    fn create_room(&self, account: AccountSid, room: NewRoom) -> BoxFuture<'_, Result<RoomRow, StoreError>> {
-        self.writer.run(move |db| room_row::create(db, account, room))
+    fn create_room_audited(
+        &self,
+        account: AccountSid,
+        room: NewRoom,
+        by: Option<Audit>,
+    ) -> BoxFuture<'_, Result<RoomRow, StoreError>> {
+        self.writer.run(move |db| {
+            let row = room_row::create(db, account, room)?;
+            by.iter().try_for_each(|by| audit::append(db, by))?;
+            Ok(row)
+        })
     }
 
-    fn write(
+    fn write_audited(
         &self,
         account: AccountSid,
         room: RoomSid,
         epoch: u64,
         changes: Vec<Change>,
+        by: Vec<Audit>,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.writer
-            .run(move |db| change::apply(db, account, room, epoch, &changes))
+        self.writer.run(move |db| {
+            change::apply(db, account, room, epoch, &changes)?;
+            by.iter().try_for_each(|by| audit::append(db, by))
+        })
     }
 
     fn take_over(&self, now: Timestamp) -> BoxFuture<'_, Result<Vec<LiveRoom>, StoreError>> {
@@ -231,6 +264,14 @@ impl Store for SqliteStore {
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.writer
             .run(move |db| callback::record(db, id, at, &answer, outcome))
+    }
+
+    fn record(&self, audit: Audit) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.run(move |db| audit::append(db, &audit))
+    }
+
+    fn audit(&self, filter: AuditFilter, after: i64, limit: u32) -> BoxFuture<'_, Result<Vec<AuditRow>, StoreError>> {
+        self.readers.run(move |db| audit::list(db, filter, after, limit))
     }
 
     fn forget(&self, before: Expiry, rows: u32) -> BoxFuture<'_, Result<Forgotten, StoreError>> {

@@ -5,6 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::audit;
 use crate::{Expiry, Forgotten, StoreError, limits};
 
 /// Deletes about `rows` rows, if so many are old enough.
@@ -23,6 +24,13 @@ pub(super) fn forget(db: &Connection, before: Expiry, rows: u32) -> Result<Forgo
     }
     if let Some(before) = before.callbacks {
         batch.callbacks(before.0)?;
+    }
+    if let Some(before) = before.audit
+        && batch.left > 0
+    {
+        let deleted = audit::forget(db, before.0, batch.left)?;
+        batch.left -= count(deleted);
+        batch.forgotten.audit += deleted as u64;
     }
     batch.forgotten.more |= batch.left <= 0;
     Ok(batch.forgotten)

@@ -320,6 +320,7 @@ fn the_work_of_forgetting_is_bounded_by_what_is_forgotten() {
         rooms: day(0),
         events: day(0),
         callbacks: day(0),
+        audit: day(0),
     };
     let (forgotten, steps) = counted.steps(|db| retention::forget(db, nothing, 100));
     assert_eq!(forgotten.expect("the database works"), crate::Forgotten::default());

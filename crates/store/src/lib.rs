@@ -34,6 +34,8 @@ pub use page::{Page, PageRequest, Position};
 pub use participant::{LiveParticipant, ParticipantFilter, ParticipantRow};
 pub use retention::{Expiry, Forgotten};
 pub use room_row::{LiveRoom, NewRoom, RoomFilter, RoomRow};
+#[cfg(feature = "bulk")]
+pub use sqlite::Bulk;
 pub use sqlite::{DatabaseCopy, DatabaseLock, Restored, SqliteStore};
 
 /// A boxed future, so that the trait is object safe.

@@ -6,6 +6,8 @@
 
 mod account;
 mod audit;
+#[cfg(feature = "bulk")]
+mod bulk;
 mod callback;
 mod change;
 mod check;
@@ -29,6 +31,8 @@ use std::sync::Arc;
 use room::{AccountSid, Change, ParticipantSid, RoomSid, Timestamp};
 use rusqlite::{Connection, params};
 
+#[cfg(feature = "bulk")]
+pub use self::bulk::Bulk;
 pub use self::copy::{DatabaseCopy, Restored};
 use self::file::DatabaseFile;
 pub use self::file::DatabaseLock;

@@ -7,7 +7,7 @@ use super::page::{Created, List, page};
 use super::{room_row, row};
 use crate::{Page, PageRequest, ParticipantFilter, ParticipantRow, Position, StoreError};
 
-/// Columns that a [`ParticipantRow`] is read from.
+/// Columns that a [`ParticipantRow`] is read from; they stand first.
 pub(super) const COLUMNS: &str = "sid, identity, status, created_us, updated_us, ended_us, duration_s";
 
 pub(super) fn fetch(
@@ -116,14 +116,14 @@ fn scan(status: Option<ParticipantStatus>, by_identity: bool) -> (&'static str, 
 
 pub(super) fn read(row: &Row<'_>, account: AccountSid, room: RoomSid) -> rusqlite::Result<ParticipantRow> {
     Ok(ParticipantRow {
-        sid: row::sid(row, "sid", ParticipantSid::from_bytes)?,
+        sid: row::sid(row, 0, ParticipantSid::from_bytes)?,
         room,
         account,
-        identity: row.get("identity")?,
-        status: row::word(row, "status", ParticipantStatus::from_word)?,
-        created: row::time(row, "created_us")?,
-        updated: row::time(row, "updated_us")?,
-        ended: row::time_or_null(row, "ended_us")?,
-        duration_s: row::count_or_null(row, "duration_s")?,
+        identity: row.get(1)?,
+        status: row::word(row, 2, ParticipantStatus::from_word)?,
+        created: row::time(row, 3)?,
+        updated: row::time(row, 4)?,
+        ended: row::time_or_null(row, 5)?,
+        duration_s: row::count_or_null(row, 6)?,
     })
 }

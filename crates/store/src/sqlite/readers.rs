@@ -78,9 +78,16 @@ fn serve(db: &Connection, reads: &Mutex<mpsc::Receiver<Read>>) {
     }
 }
 
+/// A transaction that only reads: all statements see the same. Rolled back by SQLite if `read` panics,
+/// as the thread and its connection end then.
 fn on_snapshot<T>(db: &Connection, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let snapshot = db.unchecked_transaction()?;
-    let result = read(&snapshot);
-    snapshot.finish()?;
+    db.prepare_cached("BEGIN")?.execute([])?;
+    let result = read(db);
+    let ended = db.prepare_cached("COMMIT").and_then(|mut end| end.execute([]));
+    if !db.is_autocommit() {
+        // Else the next read would see what this one saw.
+        db.execute_batch("ROLLBACK")?;
+    }
+    ended?;
     result
 }

@@ -8,8 +8,8 @@ use super::page::{Created, List, page};
 use super::{account, row};
 use crate::{CallbackMethod, NewRoom, Page, PageRequest, Position, RoomFilter, RoomRow, StoreError};
 
-/// Columns that a [`RoomRow`] is read from.
-const COLUMNS: &str = "sid, name, named, status, ad_hoc, status_callback, \
+/// Columns that a [`RoomRow`] is read from; they stand first.
+pub(super) const COLUMNS: &str = "sid, name, named, status, ad_hoc, status_callback, \
      status_callback_method, max_participants, max_participant_duration_s, \
      empty_room_timeout_min, unused_room_timeout_min, video_codecs, media_region, \
      created_us, updated_us, ended_us, duration_s, epoch";
@@ -178,46 +178,37 @@ pub(super) fn id(db: &Connection, account: AccountSid, room: RoomSid) -> Result<
     Ok(id)
 }
 
-/// A room by its row, which is there.
-pub(super) fn by_id(db: &Connection, account: AccountSid, id: i64) -> Result<RoomRow, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM rooms WHERE id = ?1");
-    let found = db
-        .prepare_cached(&sql)?
-        .query_row(params![id], |row| read(row, account))?;
-    Ok(found)
-}
-
-fn read(row: &Row<'_>, account: AccountSid) -> rusqlite::Result<RoomRow> {
-    let codecs: String = row.get("video_codecs")?;
+pub(super) fn read(row: &Row<'_>, account: AccountSid) -> rusqlite::Result<RoomRow> {
+    let codecs: String = row.get(11)?;
     let new = NewRoom {
-        sid: row::sid(row, "sid", RoomSid::from_bytes)?,
-        unique_name: match row.get("named")? {
-            true => Some(row.get("name")?),
+        sid: row::sid(row, 0, RoomSid::from_bytes)?,
+        unique_name: match row.get(2)? {
+            true => Some(row.get(1)?),
             false => None,
         },
-        ad_hoc: row.get("ad_hoc")?,
-        status_callback: row.get("status_callback")?,
-        status_callback_method: row::word(row, "status_callback_method", method)?,
-        max_participants: row.get("max_participants")?,
-        max_participant_duration_s: row.get("max_participant_duration_s")?,
-        empty_room_timeout_min: row.get("empty_room_timeout_min")?,
-        unused_room_timeout_min: row.get("unused_room_timeout_min")?,
+        ad_hoc: row.get(4)?,
+        status_callback: row.get(5)?,
+        status_callback_method: row::word(row, 6, method)?,
+        max_participants: row.get(7)?,
+        max_participant_duration_s: row.get(8)?,
+        empty_room_timeout_min: row.get(9)?,
+        unused_room_timeout_min: row.get(10)?,
         video_codecs: codecs
             .split(',')
             .filter(|codec| !codec.is_empty())
             .map(str::to_owned)
             .collect(),
-        media_region: row.get("media_region")?,
-        at: row::time(row, "created_us")?,
+        media_region: row.get(12)?,
+        at: row::time(row, 13)?,
     };
     Ok(RoomRow {
         account,
         new,
-        status: row::word(row, "status", RoomStatus::from_word)?,
-        updated: row::time(row, "updated_us")?,
-        ended: row::time_or_null(row, "ended_us")?,
-        duration_s: row::count_or_null(row, "duration_s")?,
-        epoch: row::count(row, "epoch")?,
+        status: row::word(row, 3, RoomStatus::from_word)?,
+        updated: row::time(row, 14)?,
+        ended: row::time_or_null(row, 15)?,
+        duration_s: row::count_or_null(row, 16)?,
+        epoch: row::count(row, 17)?,
     })
 }
 

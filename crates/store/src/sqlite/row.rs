@@ -1,35 +1,36 @@
-//! Reading columns as the types of the vocabulary.
+//! Reading columns as the types of the vocabulary, by name or, where many rows are read, by place:
+//! a name is searched for in each row.
 
 use room::Timestamp;
 use rusqlite::types::{FromSqlError, Type};
-use rusqlite::{Error, Result, Row};
+use rusqlite::{Error, Result, Row, RowIndex};
 
 /// A SID from its 16 bytes.
-pub(super) fn sid<T>(row: &Row<'_>, column: &str, make: fn([u8; 16]) -> T) -> Result<T> {
+pub(super) fn sid<T>(row: &Row<'_>, column: impl RowIndex, make: fn([u8; 16]) -> T) -> Result<T> {
     Ok(make(row.get(column)?))
 }
 
-pub(super) fn time(row: &Row<'_>, column: &str) -> Result<Timestamp> {
+pub(super) fn time(row: &Row<'_>, column: impl RowIndex) -> Result<Timestamp> {
     Ok(Timestamp(row.get(column)?))
 }
 
-pub(super) fn time_or_null(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>> {
+pub(super) fn time_or_null(row: &Row<'_>, column: impl RowIndex) -> Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp))
 }
 
 /// A number that is never negative.
-pub(super) fn count(row: &Row<'_>, column: &str) -> Result<u64> {
+pub(super) fn count(row: &Row<'_>, column: impl RowIndex) -> Result<u64> {
     Ok(count_or_null(row, column)?.unwrap_or_default())
 }
 
-pub(super) fn count_or_null(row: &Row<'_>, column: &str) -> Result<Option<u64>> {
+pub(super) fn count_or_null(row: &Row<'_>, column: impl RowIndex) -> Result<Option<u64>> {
     let number: Option<i64> = row.get(column)?;
     Ok(number.map(|number| u64::try_from(number).unwrap_or_default()))
 }
 
 /// A word of a closed set, by `from_word` of that set.
-pub(super) fn word<T>(row: &Row<'_>, column: &str, read: fn(&str) -> Option<T>) -> Result<T> {
-    let index = row.as_ref().column_index(column)?;
+pub(super) fn word<T>(row: &Row<'_>, column: impl RowIndex, read: fn(&str) -> Option<T>) -> Result<T> {
+    let index = column.idx(row.as_ref())?;
     let text = row.get_ref(index)?.as_str()?;
     read(text).ok_or_else(|| Error::FromSqlConversionFailure(index, Type::Text, Box::new(FromSqlError::InvalidType)))
 }

@@ -1,94 +1,104 @@
 //! Taking over what is in progress, after a restart: new epochs, and what rooms are restored from.
+//!
+//! A few statements over the indexes of what is live, however many rooms that is: a server starts
+//! with one call of this.
+
+use std::collections::HashMap;
 
 use room::{AccountSid, Priority, SessionHash, Timestamp, Track, TrackKind, TrackSid};
 use rusqlite::{Connection, params};
 
 use super::{participant, room_row, row};
-use crate::{LiveParticipant, LiveRoom, RoomRow, StoreError};
+use crate::{LiveParticipant, LiveRoom, StoreError};
 
 /// The work is bounded by what is live: rooms in progress, who is in them, and their tracks.
 pub(super) fn all(db: &Connection, now: Timestamp) -> Result<Vec<LiveRoom>, StoreError> {
-    let rooms = db
-        .prepare_cached(
-            "SELECT r.id, a.sid FROM rooms AS r INDEXED BY rooms_in_progress
-             JOIN accounts AS a ON a.id = r.account_id
-             WHERE r.ended_us IS NULL ORDER BY r.id",
-        )?
-        .query_map([], |row| {
-            Ok((row.get("id")?, row::sid(row, "sid", AccountSid::from_bytes)?))
-        })?
-        .collect::<Result<Vec<(i64, AccountSid)>, _>>()?;
-    rooms
-        .into_iter()
-        .map(|(id, account)| one(db, id, account, now))
-        .collect()
-}
-
-fn one(db: &Connection, id: i64, account: AccountSid, now: Timestamp) -> Result<LiveRoom, StoreError> {
-    let (joined, left): (Option<i64>, Option<i64>) = db
-        .prepare_cached(
-            "UPDATE rooms SET epoch = epoch + 1 WHERE id = ?1
-             RETURNING last_participant_us, last_left_us",
-        )?
-        .query_row(params![id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    db.prepare_cached("UPDATE rooms INDEXED BY rooms_in_progress SET epoch = epoch + 1 WHERE ended_us IS NULL")?
+        .execute([])?;
     db.prepare_cached(
         "UPDATE participants INDEXED BY participants_live
-         SET status = 'reconnecting', updated_us = max(?2, created_us)
-         WHERE room_id = ?1 AND ended_us IS NULL AND status = 'connected'",
+         SET status = 'reconnecting', updated_us = max(?1, created_us)
+         WHERE ended_us IS NULL AND status = 'connected'",
     )?
-    .execute(params![id, now.0])?;
-    let room = room_row::by_id(db, account, id)?;
-    let participants = participants(db, id, &room)?;
-    Ok(LiveRoom {
-        empty_since: left.filter(|_| participants.is_empty()).map(Timestamp),
-        was_joined: joined.is_some(),
-        room,
-        participants,
-    })
-}
-
-fn participants(db: &Connection, room_id: i64, room: &RoomRow) -> Result<Vec<LiveParticipant>, StoreError> {
+    .execute(params![now.0])?;
+    let mut rooms = rooms(db)?;
+    let mut places = HashMap::with_capacity(rooms.len());
+    places.extend(rooms.iter().enumerate().map(|(place, (id, _))| (*id, place)));
+    let mut tracks = tracks(db)?;
     let sql = format!(
-        "SELECT id, session, subscribe_all, {} FROM participants INDEXED BY participants_live
-         WHERE room_id = ?1 AND ended_us IS NULL ORDER BY created_us, sid",
+        "SELECT {}, id, room_id, session, subscribe_all FROM participants INDEXED BY participants_live
+         WHERE ended_us IS NULL ORDER BY room_id, created_us, sid",
         participant::COLUMNS
     );
     let mut query = db.prepare_cached(&sql)?;
-    let rows = query
-        .query_map(params![room_id], |row| {
-            let live = LiveParticipant {
-                row: participant::read(row, room.account, room.new.sid)?,
-                session: SessionHash(row.get("session")?),
-                subscribe_all: row.get("subscribe_all")?,
-                tracks: Vec::new(),
-            };
-            Ok((row.get("id")?, live))
-        })?
-        .collect::<Result<Vec<(i64, LiveParticipant)>, _>>()?;
-    rows.into_iter()
-        .map(|(id, live)| {
-            Ok(LiveParticipant {
-                tracks: tracks(db, id)?,
-                ..live
-            })
-        })
-        .collect()
+    let mut found = query.query([])?;
+    while let Some(row) = found.next()? {
+        let id: i64 = row.get("id")?;
+        // The schema's rule: who is live is in a room in progress.
+        let Some(&place) = places.get(&row.get("room_id")?) else {
+            continue;
+        };
+        let (_, live) = &mut rooms[place];
+        live.participants.push(LiveParticipant {
+            row: participant::read(row, live.room.account, live.room.new.sid)?,
+            session: SessionHash(row.get("session")?),
+            subscribe_all: row.get("subscribe_all")?,
+            tracks: tracks.remove(&id).unwrap_or_default(),
+        });
+    }
+    Ok(rooms.into_iter().map(|(_, live)| finished(live)).collect())
 }
 
-fn tracks(db: &Connection, participant_id: i64) -> Result<Vec<Track>, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT sid, media_id, kind, name, enabled, priority FROM tracks INDEXED BY tracks_live
-         WHERE participant_id = ?1 AND ended_us IS NULL ORDER BY created_us, sid",
-    )?;
-    let tracks = query.query_map(params![participant_id], |row| {
-        Ok(Track {
-            sid: row::sid(row, "sid", TrackSid::from_bytes)?,
-            media_id: row.get("media_id")?,
-            kind: row::word(row, "kind", TrackKind::from_word)?,
-            name: row.get("name")?,
-            enabled: row.get("enabled")?,
-            priority: row::word(row, "priority", Priority::from_word)?,
-        })
+/// The rooms in progress with their rows, oldest first, nobody in them yet.
+fn rooms(db: &Connection) -> Result<Vec<(i64, LiveRoom)>, StoreError> {
+    let columns = room_row::COLUMNS.split(", ").map(|column| format!("r.{column}"));
+    let sql = format!(
+        "SELECT {}, r.id AS room_id, a.sid AS account_sid, r.last_participant_us, r.last_left_us
+         FROM rooms AS r INDEXED BY rooms_in_progress
+         JOIN accounts AS a ON a.id = r.account_id
+         WHERE r.ended_us IS NULL ORDER BY r.id",
+        columns.collect::<Vec<_>>().join(", ")
+    );
+    let mut query = db.prepare_cached(&sql)?;
+    let rooms = query.query_map([], |row| {
+        let account = row::sid(row, "account_sid", AccountSid::from_bytes)?;
+        let live = LiveRoom {
+            room: room_row::read(row, account)?,
+            participants: Vec::new(),
+            was_joined: row.get::<_, Option<i64>>("last_participant_us")?.is_some(),
+            empty_since: row::time_or_null(row, "last_left_us")?,
+        };
+        Ok((row.get("room_id")?, live))
     })?;
-    Ok(tracks.collect::<Result<_, _>>()?)
+    Ok(rooms.collect::<Result<_, _>>()?)
+}
+
+/// What is published, oldest first, by the row of its publisher.
+fn tracks(db: &Connection) -> Result<HashMap<i64, Vec<Track>>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT participant_id, sid, media_id, kind, name, enabled, priority
+         FROM tracks INDEXED BY tracks_live
+         WHERE ended_us IS NULL ORDER BY participant_id, created_us, sid",
+    )?;
+    let mut tracks: HashMap<i64, Vec<Track>> = HashMap::new();
+    let mut found = query.query([])?;
+    while let Some(row) = found.next()? {
+        tracks.entry(row.get(0)?).or_default().push(Track {
+            sid: row::sid(row, 1, TrackSid::from_bytes)?,
+            media_id: row.get(2)?,
+            kind: row::word(row, 3, TrackKind::from_word)?,
+            name: row.get(4)?,
+            enabled: row.get(5)?,
+            priority: row::word(row, 6, Priority::from_word)?,
+        });
+    }
+    Ok(tracks)
+}
+
+/// A room is only empty since somebody left if nobody is there.
+fn finished(live: LiveRoom) -> LiveRoom {
+    LiveRoom {
+        empty_since: live.empty_since.filter(|_| live.participants.is_empty()),
+        ..live
+    }
 }

@@ -36,9 +36,16 @@ fn parse(text: &str, prefix: &'static str) -> Result<[u8; 16], InvalidSid> {
     Ok(bytes)
 }
 
+/// Pages of lists are full of SIDs: the text is made at once, not digit by digit through the formatter.
 fn write_hex(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: &[u8; 16]) -> fmt::Result {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
     f.write_str(prefix)?;
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
 }
 
 macro_rules! sid {

@@ -20,27 +20,47 @@ impl From<Timestamp> for Date {
     }
 }
 
-impl fmt::Display for Date {
-    /// Times outside the years 0 to 9999, which no clock gives, are written as the nearest one
-    /// inside.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Date {
+    /// The text. Times outside the years 0 to 9999, which no clock gives, are written as the nearest
+    /// one inside.
+    ///
+    /// Pages of lists are full of dates: digits are placed, not formatted one number at a time.
+    fn text(self) -> [u8; TEXT_LEN] {
         const FIRST_S: i64 = -62_167_219_200;
         const LAST_S: i64 = 253_402_300_799;
-        let at = UtcDateTime::from_unix_timestamp(self.0.clamp(FIRST_S, LAST_S)).map_err(|_| fmt::Error)?;
+        let mut text = *b"0000-00-00T00:00:00Z";
+        let at = UtcDateTime::from_unix_timestamp(self.0.clamp(FIRST_S, LAST_S)).unwrap_or(UtcDateTime::UNIX_EPOCH);
         let (hour, minute, second) = at.as_hms();
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z",
-            at.year(),
-            u8::from(at.month()),
-            at.day()
-        )
+        let year = u16::try_from(at.year()).unwrap_or_default();
+        let parts = [(0, (year / 100) as u8), (2, (year % 100) as u8)];
+        let rest = [
+            (5, u8::from(at.month())),
+            (8, at.day()),
+            (11, hour),
+            (14, minute),
+            (17, second),
+        ];
+        for (place, number) in parts.into_iter().chain(rest) {
+            text[place] += number / 10;
+            text[place + 1] += number % 10;
+        }
+        text
+    }
+}
+
+/// Bytes of `2015-07-30T20:00:00Z`.
+const TEXT_LEN: usize = 20;
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
     }
 }
 
 impl Serialize for Date {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let text = self.text();
+        serializer.serialize_str(str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
     }
 }
 

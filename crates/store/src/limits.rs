@@ -1,5 +1,7 @@
 //! Bounds of the store, and what happens at each.
 
+use std::time::Duration;
+
 /// Rows of a page at most; a request for more gets this many, for less than one gets one.
 pub const PAGE_SIZE_MAX: u32 = 1000;
 
@@ -25,7 +27,17 @@ pub(crate) const READERS: usize = 4;
 /// Prepared statements that a connection keeps; the least used is dropped. More than there are.
 pub(crate) const STATEMENTS: usize = 128;
 
-/// Bytes that the write-ahead log keeps on disk after a checkpoint; what is beyond is truncated.
+/// Pages of 4 KiB in the write-ahead log from which on each commit moves what it can into the database.
+pub(crate) const CHECKPOINT_PAGES: i64 = 1000;
+
+/// Pages in the write-ahead log at which the writer waits for a moment to begin it anew. A start after
+/// a crash reads all of it.
+pub(crate) const WAL_PAGES: i64 = 4096;
+
+/// How long it waits then. If a reader takes longer, the log grows by as much again before the next try.
+pub(crate) const CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
+
+/// Bytes that the write-ahead log keeps on disk when it is begun anew; what is beyond is truncated.
 pub(crate) const WAL_BYTES: i64 = 64 << 20;
 
 /// Broken invariants that a check tells; it does not tell more.

@@ -94,6 +94,8 @@ impl DatabaseFile {
         db.pragma_update(None, "synchronous", synchronous)?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.pragma_update(None, "journal_size_limit", limits::WAL_BYTES)?;
+        // The writer does it after it told its callers (`checkpoint.rs`).
+        db.pragma_update(None, "wal_autocheckpoint", 0)?;
         migrate(&mut db)?;
         Ok(db)
     }

@@ -11,6 +11,7 @@ mod bulk;
 mod callback;
 mod change;
 mod check;
+mod checkpoint;
 mod copy;
 mod event;
 mod file;
@@ -21,6 +22,8 @@ mod retention;
 mod room_row;
 mod row;
 mod take_over;
+#[cfg(test)]
+mod waiting;
 #[cfg(test)]
 mod work;
 mod writer;

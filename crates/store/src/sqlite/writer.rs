@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpoint::Checkpoints;
 use crate::{BoxFuture, StoreError, limits};
 
 /// Does the writing inside of a transaction; what it returns tells the caller, once it is known how
@@ -88,6 +89,7 @@ impl From<Arc<NotCommitted>> for StoreError {
 }
 
 fn serve(db: &Connection, mut writes: mpsc::Receiver<Write>) {
+    let mut checkpoints = Checkpoints::default();
     while let Some(first) = writes.blocking_recv() {
         let mut acknowledgements = Vec::new();
         let committed = commit(db, first, &mut writes, &mut acknowledgements).map_err(|error| {
@@ -102,6 +104,7 @@ fn serve(db: &Connection, mut writes: mpsc::Receiver<Write>) {
         for acknowledge in acknowledgements {
             acknowledge(committed.clone());
         }
+        checkpoints.after_commit(db);
     }
 }
 

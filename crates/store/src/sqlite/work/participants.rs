@@ -54,7 +54,7 @@ impl Rows {
         match distance {
             0 => "alice".to_owned(),
             1..LIVE => format!("live {distance}"),
-            _ if distance % 2 == 0 => "alice".to_owned(),
+            _ if distance.is_multiple_of(2) => "alice".to_owned(),
             _ if distance < LIVE + ENDS * 2 => "near".to_owned(),
             _ if distance + ENDS * 2 >= self.count => "far".to_owned(),
             _ => format!("guest {number}"),
@@ -89,7 +89,7 @@ impl Rows {
 
     /// Tries every combination of filters from everywhere; the most steps that a page took.
     fn check(self, counted: &Counted) -> u64 {
-        let guest = self.first + self.stride * (self.count / 2 | 1);
+        let guest = self.first + self.stride * ((self.count / 2) | 1);
         let guest = format!("guest {guest}");
         let identities = ["alice", "live 1", "near", "far", guest.as_str(), "no"];
         let statuses = ParticipantStatus::ALL.iter().copied().map(Some);

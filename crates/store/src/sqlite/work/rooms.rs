@@ -13,7 +13,7 @@ fn room(number: u32, count: u32) -> BulkRoom {
     let over = number >= LIVE;
     let name = match number {
         _ if !over => Some(format!("now {number}")),
-        _ if number % 2 == 0 => Some("daily".to_owned()),
+        _ if number.is_multiple_of(2) => Some("daily".to_owned()),
         _ if number < LIVE + 200 => Some("early".to_owned()),
         _ if number + 200 >= count => Some("late".to_owned()),
         _ => None,
@@ -31,7 +31,7 @@ fn check(count: u32) {
         let rooms = (0..count).map(|number| room(number, count));
         add_rooms(db, 1, rooms).expect("rooms that the schema allows");
     });
-    let its_sid = RoomSid::from_bytes(key(count / 2 | 1)).to_string();
+    let its_sid = RoomSid::from_bytes(key((count / 2) | 1)).to_string();
     let names = ["daily", "early", "late", "now 3", its_sid.as_str(), "no"];
     for name in std::iter::once(None).chain(names.map(Some)) {
         let named: Vec<BulkRoom> = (0..count)

@@ -28,12 +28,14 @@ const STEPS_FIXED: u64 = 400;
 /// A database in a file of its own, and the steps made in it.
 struct Counted {
     db: Connection,
+    /// Row of the account.
+    account: i64,
     steps: Arc<AtomicU64>,
     _file: DatabaseFile,
 }
 
 impl Counted {
-    /// With an account, whose row is the first.
+    /// With an account.
     fn new() -> Self {
         let file = DatabaseFile::temporary().expect("temporary files can be made");
         let mut db = file.writer().expect("a new database");
@@ -52,7 +54,13 @@ impl Counted {
             auth_token: String::new(),
         };
         account::put(&db, &account).expect("a new account");
-        Self { db, steps, _file: file }
+        let account = account::id(&db, ACCOUNT).expect("a read").expect("it is there");
+        Self {
+            db,
+            account,
+            steps,
+            _file: file,
+        }
     }
 
     /// Does this in one transaction, without counting, with room for random SIDs in memory.
@@ -60,11 +68,11 @@ impl Counted {
         let none: Option<fn() -> bool> = None;
         self.db.progress_handler(1, none).expect("the hook is there");
         self.db
-            .execute_batch("PRAGMA cache_size = -1000000; BEGIN")
+            .execute_batch("PRAGMA journal_mode = OFF; PRAGMA cache_size = -1000000; BEGIN")
             .expect("no transaction");
         fill(&self.db);
         self.db
-            .execute_batch("COMMIT; PRAGMA cache_size = -2000")
+            .execute_batch("COMMIT; PRAGMA cache_size = -2000; PRAGMA journal_mode = WAL")
             .expect("a transaction");
         let counter = Arc::clone(&self.steps);
         let count = move || {

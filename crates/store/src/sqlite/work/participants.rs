@@ -135,7 +135,8 @@ impl Rows {
                 let last_s = created_before_s.map(|second| second - 1);
                 let expected = Expected::of(matching, first_s, last_s, request);
                 let rows: Vec<ParticipantRow> = expected.rows.iter().map(|&number| self.row(number)).collect();
-                assert_eq!(page.rows, rows, "{filter:?} {request:?}");
+                // Without the rows, which would fill the screen.
+                assert!(page.rows == rows, "other rows than expected: {filter:?} {request:?}");
                 assert_eq!(page.has_previous, expected.has_previous, "{filter:?} {request:?}");
                 assert_eq!(page.has_next, expected.has_next, "{filter:?} {request:?}");
                 assert_bounded(steps, rows.len(), LIVE, (&filter, request));
@@ -149,13 +150,14 @@ impl Rows {
 /// A database of these rooms and no other participants.
 fn database(rooms: &[Rows]) -> Counted {
     let mut counted = Counted::new();
+    let account = counted.account;
     counted.fill(|db| {
         let numbers = rooms.iter().map(|rows| BulkRoom {
             number: rows.room,
             name: None,
             status: RoomStatus::InProgress,
         });
-        add_rooms(db, 1, numbers).expect("rooms that the schema allows");
+        add_rooms(db, account, numbers).expect("rooms that the schema allows");
         let stays = rooms
             .iter()
             .flat_map(|rows| rows.numbers().map(|number| rows.stay(number)));

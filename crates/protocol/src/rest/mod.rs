@@ -6,9 +6,10 @@ mod error;
 mod page;
 mod participant;
 mod room;
+mod text;
 
 pub use date::Date;
 pub use error::ErrorBody;
 pub use page::{Meta, ParticipantPage, RoomPage};
-pub use participant::{ParticipantLinks, ParticipantResource};
+pub use participant::ParticipantResource;
 pub use room::{RoomLinks, RoomResource};

@@ -1,18 +1,25 @@
 //! A participant (rest.md section 9.1).
 
-use serde::Serialize;
+use room::{AccountSid, ParticipantSid, RoomSid};
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 use super::Date;
+use super::text::Text;
 
 /// One stay of one identity in one room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+///
+/// A page has up to a thousand of these, so what is derived is only made when it is written: the texts of
+/// SIDs, and `links`, absolute addresses below `url` (`published_tracks`, `subscribed_tracks`,
+/// `subscribe_rules`, `anonymize`).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParticipantResource {
     /// `PA…`
-    pub sid: String,
+    pub sid: ParticipantSid,
     /// `RM…`
-    pub room_sid: String,
+    pub room_sid: RoomSid,
     /// `AC…`
-    pub account_sid: String,
+    pub account_sid: AccountSid,
     /// `connected`, `reconnecting` or `disconnected`.
     pub status: &'static str,
     /// From the access token.
@@ -29,31 +36,85 @@ pub struct ParticipantResource {
     pub duration: Option<u64>,
     /// The absolute address of this resource, made of SIDs.
     pub url: String,
-    /// What belongs to it.
-    pub links: ParticipantLinks,
+}
+
+impl Serialize for ParticipantResource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut resource = serializer.serialize_struct("ParticipantResource", 12)?;
+        resource.serialize_field("sid", &Text(self.sid))?;
+        resource.serialize_field("room_sid", &Text(self.room_sid))?;
+        resource.serialize_field("account_sid", &Text(self.account_sid))?;
+        resource.serialize_field("status", self.status)?;
+        resource.serialize_field("identity", &self.identity)?;
+        resource.serialize_field("date_created", &self.date_created)?;
+        resource.serialize_field("date_updated", &self.date_updated)?;
+        resource.serialize_field("start_time", &self.start_time)?;
+        resource.serialize_field("end_time", &self.end_time)?;
+        resource.serialize_field("duration", &self.duration)?;
+        resource.serialize_field("url", &self.url)?;
+        resource.serialize_field("links", &Links { of: &self.url })?;
+        resource.end()
+    }
 }
 
 /// Absolute addresses below a participant's own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ParticipantLinks {
-    /// What it publishes.
-    pub published_tracks: String,
-    /// What it receives.
-    pub subscribed_tracks: String,
-    /// What it should receive.
-    pub subscribe_rules: String,
-    /// Takes its identity away.
-    pub anonymize: String,
+struct Links<'a> {
+    of: &'a str,
 }
 
-impl ParticipantLinks {
-    /// The links of the participant at `url`.
-    pub fn of(url: &str) -> Self {
-        Self {
-            published_tracks: format!("{url}/PublishedTracks"),
-            subscribed_tracks: format!("{url}/SubscribedTracks"),
-            subscribe_rules: format!("{url}/SubscribeRules"),
-            anonymize: format!("{url}/Anonymize"),
-        }
+impl Serialize for Links<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let url = self.of;
+        let mut links = serializer.serialize_struct("Links", 4)?;
+        links.serialize_field("published_tracks", &Text(format_args!("{url}/PublishedTracks")))?;
+        links.serialize_field("subscribed_tracks", &Text(format_args!("{url}/SubscribedTracks")))?;
+        links.serialize_field("subscribe_rules", &Text(format_args!("{url}/SubscribeRules")))?;
+        links.serialize_field("anonymize", &Text(format_args!("{url}/Anonymize")))?;
+        links.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use room::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_member_is_there_in_order() {
+        let url = "https://video.example.com/v1/Rooms/RM/Participants/PA";
+        let resource = ParticipantResource {
+            sid: ParticipantSid::from_bytes([0x0a; 16]),
+            room_sid: RoomSid::from_bytes([0xbc; 16]),
+            account_sid: AccountSid::from_bytes([0xff; 16]),
+            status: "connected",
+            identity: "a \"guest\"\n".to_owned(),
+            date_created: Timestamp(0).into(),
+            date_updated: Timestamp(61_000_000).into(),
+            start_time: Timestamp(0).into(),
+            end_time: None,
+            duration: None,
+            url: url.to_owned(),
+        };
+        let text = serde_json::to_string(&resource).expect("texts and numbers are JSON");
+        let members = [
+            r#"{"sid":"PA0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a","#,
+            r#""room_sid":"RMbcbcbcbcbcbcbcbcbcbcbcbcbcbcbcbc","#,
+            r#""account_sid":"ACffffffffffffffffffffffffffffffff","#,
+            r#""status":"connected","identity":"a \"guest\"\n","#,
+            r#""date_created":"1970-01-01T00:00:00Z","date_updated":"1970-01-01T00:01:01Z","#,
+            r#""start_time":"1970-01-01T00:00:00Z","end_time":null,"duration":null,"#,
+            r#""url":"https://video.example.com/v1/Rooms/RM/Participants/PA","links":{"#,
+        ];
+        assert!(text.starts_with(&members.concat()), "{text}");
+        let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        let links = json!({
+            "published_tracks": format!("{url}/PublishedTracks"),
+            "subscribed_tracks": format!("{url}/SubscribedTracks"),
+            "subscribe_rules": format!("{url}/SubscribeRules"),
+            "anonymize": format!("{url}/Anonymize"),
+        });
+        assert_eq!(value["links"], links);
     }
 }

@@ -9,6 +9,7 @@ mod base_url;
 mod cors;
 mod date;
 mod error;
+mod json;
 mod limits;
 mod page;
 mod params;

@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use protocol::rest::{ParticipantLinks, ParticipantPage, ParticipantResource};
+use axum::response::Response;
+use protocol::rest::{ParticipantPage, ParticipantResource};
 use room::{AccountSid, ParticipantStatus, RoomSid, RoomStatus};
 use store::{ParticipantFilter, ParticipantRow, Position};
 
@@ -12,6 +13,7 @@ use super::auth::Caller;
 use super::base_url::BaseUrl;
 use super::date::Moment;
 use super::error::{ApiError, Fault};
+use super::json;
 use super::page::{Cursor, Filters, List, PageQuery, PageUrls};
 use super::params::{Form, Params, Query};
 use super::path::{ParticipantOf, RequestPath, RoomOf};
@@ -19,7 +21,7 @@ use crate::app::App;
 
 /// `GET /v1/Rooms/{Room}/Participants/{Participant}`
 pub(super) async fn fetch(base: BaseUrl, found: ParticipantOf) -> Json<ParticipantResource> {
-    Json(resource(&found.participant, &base))
+    Json(resource(found.participant, &base))
 }
 
 /// `POST /v1/Rooms/{Room}/Participants/{Participant}`: `Status=disconnected` is the only change
@@ -45,7 +47,7 @@ pub(super) async fn update(
             row.map_err(|error| ApiError::of_rooms(error, &path))?
         }
     };
-    Ok((StatusCode::ACCEPTED, Json(resource(&row, &base))))
+    Ok((StatusCode::ACCEPTED, Json(resource(row, &base))))
 }
 
 /// `GET /v1/Rooms/{Room}/Participants`: of a room in progress those connected, of a completed one
@@ -56,7 +58,7 @@ pub(super) async fn list(
     base: BaseUrl,
     path: RequestPath,
     Query(params): Query,
-) -> Result<Json<ParticipantPage>, ApiError> {
+) -> Result<Response, ApiError> {
     let given = filters(&params)?;
     // Before anything is looked up: a value that is wrong by itself is told first.
     read(&given)?;
@@ -85,8 +87,9 @@ pub(super) async fn list(
         created: row.created,
         sid: *row.sid.as_bytes(),
     });
-    let participants = page.rows.iter().map(|row| resource(row, &base)).collect();
-    Ok(Json(ParticipantPage { participants, meta }))
+    let participants: Vec<_> = page.rows.into_iter().map(|row| resource(row, &base)).collect();
+    let rows = participants.len();
+    Ok(json::page(&ParticipantPage { participants, meta }, rows))
 }
 
 /// Which rows are listed: those of a room, with the filters as given and the status in effect.
@@ -168,20 +171,18 @@ const UNKNOWN_STATUS: ApiError = ApiError::Invalid {
 };
 
 /// The resource of a row.
-fn resource(row: &ParticipantRow, base: &BaseUrl) -> ParticipantResource {
-    let url = base.participant(row.room, row.sid);
+fn resource(row: ParticipantRow, base: &BaseUrl) -> ParticipantResource {
     ParticipantResource {
-        sid: row.sid.to_string(),
-        room_sid: row.room.to_string(),
-        account_sid: row.account.to_string(),
+        sid: row.sid,
+        room_sid: row.room,
+        account_sid: row.account,
         status: row.status.as_str(),
-        identity: row.identity.clone(),
+        identity: row.identity,
         date_created: row.created.into(),
         date_updated: row.updated.into(),
         start_time: row.created.into(),
         end_time: row.ended.map(Into::into),
         duration: row.duration_s,
-        links: ParticipantLinks::of(&url),
-        url,
+        url: base.participant(row.room, row.sid),
     }
 }

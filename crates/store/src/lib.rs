@@ -9,7 +9,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use room::{AccountSid, Change, ParticipantSid, RoomSid, Timestamp};
+use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp};
 
 mod account;
 mod audit;
@@ -31,9 +31,9 @@ pub use callback::{CallbackMethod, CallbackOutcome, DueCallback};
 pub use check::{CheckProgress, Findings, Invariant, Violation};
 pub use error::StoreError;
 pub use page::{Page, PageRequest, Position};
-pub use participant::{LiveParticipant, ParticipantFilter, ParticipantRow};
+pub use participant::{LiveParticipant, ParticipantFilter, ParticipantRow, ParticipantsOf};
 pub use retention::{Expiry, Forgotten};
-pub use room_row::{LiveRoom, NewRoom, RoomFilter, RoomRow};
+pub use room_row::{LiveRoom, NewRoom, RoomFilter, RoomKey, RoomRow};
 #[cfg(feature = "bulk")]
 pub use sqlite::Bulk;
 pub use sqlite::{DatabaseCopy, DatabaseLock, Restored, SqliteStore};
@@ -143,6 +143,16 @@ pub trait Store: Send + Sync + 'static {
         filter: ParticipantFilter,
         page: PageRequest,
     ) -> BoxFuture<'_, Result<Page<ParticipantRow>, StoreError>>;
+    /// The same of a room that is found first, all as of one moment; `None` if it is not there. A
+    /// filter without a status gets the one that `otherwise` says for the room's state.
+    fn participants_of(
+        &self,
+        account: AccountSid,
+        room: RoomKey,
+        filter: ParticipantFilter,
+        otherwise: fn(RoomStatus) -> ParticipantStatus,
+        page: PageRequest,
+    ) -> BoxFuture<'_, Result<Option<ParticipantsOf>, StoreError>>;
 
     /// Leases due callbacks until `leased_until`: at most `limit`, and of each room only the first
     /// that is not done, so that order holds. A lease that ran out is due again.

@@ -2,6 +2,8 @@
 
 use room::{AccountSid, ParticipantSid, ParticipantStatus, RoomSid, SessionHash, Timestamp, Track};
 
+use crate::Page;
+
 /// A participant as it is remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParticipantRow {
@@ -49,4 +51,15 @@ pub struct ParticipantFilter {
     pub created_after_s: Option<i64>,
     /// `created`, cut to whole seconds, is less than this many seconds.
     pub created_before_s: Option<i64>,
+}
+
+/// A page of the participants of a room that was asked for by a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParticipantsOf {
+    /// The room that was found.
+    pub room: RoomSid,
+    /// The status in effect.
+    pub status: ParticipantStatus,
+    /// Those of this status that match the other filters.
+    pub page: Page<ParticipantRow>,
 }

@@ -65,6 +65,15 @@ pub struct LiveRoom {
     pub empty_since: Option<Timestamp>,
 }
 
+/// How a room is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoomKey {
+    /// In any state.
+    Sid(RoomSid),
+    /// In progress, of this name.
+    Name(String),
+}
+
 /// Which rooms to list. All given filters must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomFilter {

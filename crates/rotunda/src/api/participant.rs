@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use protocol::rest::{ParticipantPage, ParticipantResource};
-use room::{AccountSid, ParticipantStatus, RoomSid, RoomStatus};
+use room::{ParticipantStatus, RoomSid, RoomStatus};
 use store::{ParticipantFilter, ParticipantRow, Position};
 
 use super::actor::Actor;
@@ -16,7 +16,7 @@ use super::error::{ApiError, Fault};
 use super::json;
 use super::page::{Cursor, Filters, List, PageQuery, PageUrls};
 use super::params::{Form, Params, Query};
-use super::path::{ParticipantOf, RequestPath, RoomOf};
+use super::path::{ParticipantOf, RequestPath};
 use crate::app::App;
 
 /// `GET /v1/Rooms/{Room}/Participants/{Participant}`
@@ -63,15 +63,30 @@ pub(super) async fn list(
     // Before anything is looked up: a value that is wrong by itself is told first.
     read(&given)?;
     let query = PageQuery::read(&params, &app.page_key, account)?;
-    let Scope { room, filters, status } = match &query.cursor {
-        None => Scope::first(&app, account, &path, given).await?,
-        Some((_, cursor)) => Scope::continued(&app, &path, cursor, &given).await?,
+    let request = query.request();
+    let (scope, page) = match &query.cursor {
+        None => {
+            let (key, filter) = (path.room_key()?, read(&given)?);
+            let found = app.store.participants_of(account, key, filter, usual_status, request);
+            let found = found.await?.ok_or_else(|| ApiError::not_found(&path))?;
+            let scope = Scope {
+                room: found.room,
+                filters: given,
+                status: found.status,
+            };
+            (scope, found.page)
+        }
+        Some((_, cursor)) => {
+            let scope = Scope::continued(&app, &path, cursor, &given).await?;
+            let filter = ParticipantFilter {
+                status: Some(scope.status),
+                ..read(&scope.filters)?
+            };
+            let page = app.store.participants(account, scope.room, filter, request).await?;
+            (scope, page)
+        }
     };
-    let filter = ParticipantFilter {
-        status: Some(status),
-        ..read(&filters)?
-    };
-    let page = app.store.participants(account, room, filter, query.request()).await?;
+    let Scope { room, filters, status } = scope;
     let (list, status, key) = (List::Participants(room), status.as_str(), &app.page_key);
     let urls = PageUrls {
         base: &base,
@@ -92,6 +107,14 @@ pub(super) async fn list(
     Ok(json::page(&ParticipantPage { participants, meta }, rows))
 }
 
+/// What is listed of a room unless another status is asked for.
+fn usual_status(room: RoomStatus) -> ParticipantStatus {
+    match room {
+        RoomStatus::InProgress => ParticipantStatus::Connected,
+        RoomStatus::Completed => ParticipantStatus::Disconnected,
+    }
+}
+
 /// Which rows are listed: those of a room, with the filters as given and the status in effect.
 struct Scope {
     room: RoomSid,
@@ -100,20 +123,6 @@ struct Scope {
 }
 
 impl Scope {
-    /// Of a first page: the room is what the path names now, and its state decides the default.
-    async fn first(app: &App, account: AccountSid, path: &RequestPath, filters: Filters) -> Result<Self, ApiError> {
-        let room = RoomOf::resolve(&*app.store, account, path).await?;
-        let status = read(&filters)?.status.unwrap_or(match room.status {
-            RoomStatus::InProgress => ParticipantStatus::Connected,
-            RoomStatus::Completed => ParticipantStatus::Disconnected,
-        });
-        Ok(Self {
-            room: room.new.sid,
-            filters,
-            status,
-        })
-    }
-
     /// Of a later page: everything comes from the token. The path must only name the token's room,
     /// as it does now or did before.
     async fn continued(app: &App, path: &RequestPath, cursor: &Cursor, given: &Filters) -> Result<Self, ApiError> {

@@ -3,8 +3,8 @@
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
-use room::{AccountSid, RoomSid, RoomStatus};
-use store::{ParticipantRow, RoomRow, Store};
+use room::{AccountSid, RoomStatus};
+use store::{ParticipantRow, RoomKey, RoomRow, Store};
 
 use super::auth::Caller;
 use super::error::ApiError;
@@ -31,6 +31,15 @@ impl RequestPath {
     /// As [`RequestPath::segment`].
     pub(super) fn room(&self) -> Result<String, ApiError> {
         self.segment(3, "RoomSid")
+    }
+
+    /// What that segment asks for: a SID in any state, or a name in progress.
+    ///
+    /// # Errors
+    /// As [`RequestPath::segment`].
+    pub(super) fn room_key(&self) -> Result<RoomKey, ApiError> {
+        let segment = self.room()?;
+        Ok(segment.parse().map_or(RoomKey::Name(segment), RoomKey::Sid))
     }
 
     /// The decoded segment behind `/v1/Rooms/{Room}/Participants/`.
@@ -79,15 +88,10 @@ impl RoomOf {
     ///
     /// # Errors
     /// Not found, or the store failed.
-    pub(super) async fn resolve(
-        store: &dyn Store,
-        account: AccountSid,
-        path: &RequestPath,
-    ) -> Result<RoomRow, ApiError> {
-        let segment = path.room()?;
-        let room = match segment.parse::<RoomSid>() {
-            Ok(sid) => store.room(account, sid).await?,
-            Err(_) => store.room_in_progress(account, &segment).await?,
+    async fn resolve(store: &dyn Store, account: AccountSid, path: &RequestPath) -> Result<RoomRow, ApiError> {
+        let room = match path.room_key()? {
+            RoomKey::Sid(sid) => store.room(account, sid).await?,
+            RoomKey::Name(name) => store.room_in_progress(account, &name).await?,
         };
         room.ok_or_else(|| ApiError::not_found(path))
     }

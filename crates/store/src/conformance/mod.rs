@@ -51,6 +51,7 @@ macro_rules! conformance_tests {
                 an_identity_is_live_once
                 the_newer_of_an_identity_follows_in_one_batch
                 ends_are_never_before_beginnings
+                a_room_is_found_and_listed_at_once
             }
             writes {
                 a_failed_batch_leaves_nothing

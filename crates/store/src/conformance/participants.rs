@@ -1,10 +1,13 @@
 //! Participants: their life, their order, their identities.
 
-use room::{Change, ParticipantStatus, Timestamp};
+use room::{Change, ParticipantStatus, RoomStatus, Timestamp};
 
-use super::fixture::{NOON, OURS, everyone, join, later, leave, lose, pa, room, write};
+use super::fixture::{
+    FIRST_PAGE, NOON, OURS, THEIRS, accounts, complete, everyone, join, later, leave, lose, new_room, pa, room,
+    room_sid, write,
+};
 use super::{Fresh, with};
-use crate::StoreError;
+use crate::{ParticipantFilter, RoomKey, StoreError};
 
 /// Connected, reconnecting, resumed, disconnected: what the row says after each.
 pub fn a_stay_is_told_from_begin_to_end(fresh: Fresh) {
@@ -107,5 +110,67 @@ pub fn ends_are_never_before_beginnings(fresh: Fresh) {
             .unwrap();
         let row = store.participant(OURS, sid, pa(1)).await.unwrap().unwrap();
         assert_eq!((row.ended, row.updated), (Some(NOON), NOON));
+    });
+}
+
+/// By SID in any state, by name in progress, for its own account; its state decides what is listed, unless
+/// the filter does.
+pub fn a_room_is_found_and_listed_at_once(fresh: Fresh) {
+    fn otherwise(state: RoomStatus) -> ParticipantStatus {
+        match state {
+            RoomStatus::InProgress => ParticipantStatus::Connected,
+            RoomStatus::Completed => ParticipantStatus::Disconnected,
+        }
+    }
+    with(fresh, |store| async move {
+        accounts(&*store).await;
+        let sid = store
+            .create_room(OURS, new_room(7, Some("daily")))
+            .await
+            .unwrap()
+            .new
+            .sid;
+        let name = || RoomKey::Name("daily".to_owned());
+        write(
+            &*store,
+            sid,
+            vec![join(1, "alice", NOON), join(2, "bob", NOON), leave(1, later(NOON, 1))],
+        )
+        .await
+        .unwrap();
+        let list = async |account, key, status| {
+            let filter = ParticipantFilter {
+                status,
+                ..ParticipantFilter::default()
+            };
+            let found = store
+                .participants_of(account, key, filter, otherwise, FIRST_PAGE)
+                .await
+                .unwrap();
+            found.map(|found| {
+                assert_eq!(found.room, sid);
+                let sids: Vec<_> = found.page.rows.iter().map(|row| row.sid).collect();
+                (found.status, sids)
+            })
+        };
+        let (connected, disconnected) = (ParticipantStatus::Connected, ParticipantStatus::Disconnected);
+        for key in [RoomKey::Sid(sid), name()] {
+            assert_eq!(list(OURS, key.clone(), None).await, Some((connected, vec![pa(2)])));
+            assert_eq!(
+                list(OURS, key.clone(), Some(disconnected)).await,
+                Some((disconnected, vec![pa(1)]))
+            );
+            assert_eq!(list(THEIRS, key, None).await, None);
+        }
+        assert_eq!(list(OURS, RoomKey::Sid(room_sid(8)), None).await, None);
+        assert_eq!(list(OURS, RoomKey::Name("weekly".to_owned()), None).await, None);
+        write(&*store, sid, vec![leave(2, later(NOON, 2)), complete(later(NOON, 3))])
+            .await
+            .unwrap();
+        assert_eq!(
+            list(OURS, RoomKey::Sid(sid), None).await,
+            Some((disconnected, vec![pa(2), pa(1)]))
+        );
+        assert_eq!(list(OURS, name(), None).await, None);
     });
 }

@@ -31,7 +31,7 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
-use room::{AccountSid, Change, ParticipantSid, RoomSid, Timestamp};
+use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp};
 use rusqlite::{Connection, params};
 
 #[cfg(feature = "bulk")]
@@ -44,7 +44,7 @@ use self::writer::Writer;
 use crate::{
     Account, ApiKey, Audit, AuditFilter, AuditRow, BoxFuture, CallbackOutcome, CheckProgress, DueCallback, Expiry,
     Findings, Forgotten, Invariant, LiveRoom, NewRoom, Page, PageRequest, ParticipantFilter, ParticipantRow,
-    RoomFilter, RoomRow, Store, StoreError, limits,
+    ParticipantsOf, RoomFilter, RoomKey, RoomRow, Store, StoreError, limits,
 };
 
 /// A store in one SQLite file, or in none that outlives it.
@@ -247,6 +247,18 @@ impl Store for SqliteStore {
     ) -> BoxFuture<'_, Result<Page<ParticipantRow>, StoreError>> {
         self.readers
             .run(move |db| participant::list(db, account, room, &filter, page))
+    }
+
+    fn participants_of(
+        &self,
+        account: AccountSid,
+        room: RoomKey,
+        filter: ParticipantFilter,
+        otherwise: fn(RoomStatus) -> ParticipantStatus,
+        page: PageRequest,
+    ) -> BoxFuture<'_, Result<Option<ParticipantsOf>, StoreError>> {
+        self.readers
+            .run(move |db| participant::list_of(db, account, &room, filter, otherwise, page))
     }
 
     fn lease_callbacks(

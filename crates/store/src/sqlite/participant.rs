@@ -1,11 +1,11 @@
 //! Participants: finding and listing them.
 
-use room::{AccountSid, ParticipantSid, ParticipantStatus, RoomSid};
+use room::{AccountSid, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::page::{Created, List, page};
 use super::{room_row, row};
-use crate::{Page, PageRequest, ParticipantFilter, ParticipantRow, Position, StoreError};
+use crate::{Page, PageRequest, ParticipantFilter, ParticipantRow, ParticipantsOf, Position, RoomKey, StoreError};
 
 /// Columns that a [`ParticipantRow`] is read from; they stand first.
 pub(super) const COLUMNS: &str = "sid, identity, status, created_us, updated_us, ended_us, duration_s";
@@ -54,12 +54,40 @@ pub(super) fn list(
     filter: &ParticipantFilter,
     request: PageRequest,
 ) -> Result<Page<ParticipantRow>, StoreError> {
+    // No row has this id: the list of an unknown room is empty.
+    let room_id = room_row::id(db, account, room)?.unwrap_or(-1);
+    list_in(db, account, (room_id, room), filter, request)
+}
+
+pub(super) fn list_of(
+    db: &Connection,
+    account: AccountSid,
+    room: &RoomKey,
+    mut filter: ParticipantFilter,
+    otherwise: fn(RoomStatus) -> ParticipantStatus,
+    request: PageRequest,
+) -> Result<Option<ParticipantsOf>, StoreError> {
+    let Some((room_id, room, state)) = room_row::find(db, account, room)? else {
+        return Ok(None);
+    };
+    let status = filter.status.unwrap_or_else(|| otherwise(state));
+    filter.status = Some(status);
+    let page = list_in(db, account, (room_id, room), &filter, request)?;
+    Ok(Some(ParticipantsOf { room, status, page }))
+}
+
+/// Of a room by its row.
+fn list_in(
+    db: &Connection,
+    account: AccountSid,
+    (room_id, room): (i64, RoomSid),
+    filter: &ParticipantFilter,
+    request: PageRequest,
+) -> Result<Page<ParticipantRow>, StoreError> {
     let created = Created::seconds(
         filter.created_after_s.map(|second| i128::from(second) + 1),
         filter.created_before_s,
     );
-    // No row has this id: the list of an unknown room is empty.
-    let room_id = room_row::id(db, account, room)?.unwrap_or(-1);
     let status = filter.status.map(ParticipantStatus::as_str);
     let identity = filter.identity.as_deref();
     let (source, matching) = scan(filter.status, identity.is_some());

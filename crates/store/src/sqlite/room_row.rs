@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use super::event::{self, Event};
 use super::page::{Created, List, page};
 use super::{account, row};
-use crate::{CallbackMethod, NewRoom, Page, PageRequest, Position, RoomFilter, RoomRow, StoreError};
+use crate::{CallbackMethod, NewRoom, Page, PageRequest, Position, RoomFilter, RoomKey, RoomRow, StoreError};
 
 /// Columns that a [`RoomRow`] is read from; they stand first.
 pub(super) const COLUMNS: &str = "sid, name, named, status, ad_hoc, status_callback, \
@@ -176,6 +176,35 @@ pub(super) fn id(db: &Connection, account: AccountSid, room: RoomSid) -> Result<
         .query_row(params![room.as_bytes(), account.as_bytes()], |row| row.get(0))
         .optional()?;
     Ok(id)
+}
+
+/// The row, the SID and the state of a room, if it is there and the account's.
+pub(super) fn find(
+    db: &Connection,
+    account: AccountSid,
+    room: &RoomKey,
+) -> Result<Option<(i64, RoomSid, RoomStatus)>, StoreError> {
+    let (sql, key): (_, &dyn ToSql) = match room {
+        RoomKey::Sid(sid) => (
+            "SELECT r.id, r.sid, r.status FROM rooms AS r JOIN accounts AS a ON a.id = r.account_id
+             WHERE r.sid = ?1 AND a.sid = ?2",
+            sid.as_bytes(),
+        ),
+        RoomKey::Name(name) => (
+            "SELECT r.id, r.sid, r.status FROM accounts AS a
+             JOIN rooms AS r INDEXED BY rooms_in_progress ON r.account_id = a.id
+             WHERE a.sid = ?2 AND r.name = ?1 AND r.ended_us IS NULL",
+            name,
+        ),
+    };
+    let found = db
+        .prepare_cached(sql)?
+        .query_row(params![key, account.as_bytes()], |row| {
+            let sid = row::sid(row, 1, RoomSid::from_bytes)?;
+            Ok((row.get(0)?, sid, row::word(row, 2, RoomStatus::from_word)?))
+        })
+        .optional()?;
+    Ok(found)
 }
 
 pub(super) fn read(row: &Row<'_>, account: AccountSid) -> rusqlite::Result<RoomRow> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use room::{AccountSid, Timestamp};
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus};
 
 use super::account;
 use super::bulk::key;
@@ -191,4 +191,18 @@ impl Expected {
 fn assert_bounded(steps: u64, rows: usize, live: u32, what: impl std::fmt::Debug) {
     let allowed = STEPS_FIXED + STEPS_PER_ROW * (rows as u64 + u64::from(live));
     assert!(steps <= allowed, "{steps} steps, {rows} rows: {what:?}");
+}
+
+#[test]
+fn a_statement_is_planned_once_whatever_its_values() {
+    let counted = Counted::new();
+    let mut query = counted
+        .db
+        .prepare("SELECT sid FROM participants INDEXED BY participants_listed WHERE room_id = ?1 AND created_us > ?2")
+        .expect("the index is there");
+    for second in 0..5 {
+        let rows = query.query_map([second, second * 1_000_000], |row| row.get::<_, [u8; 16]>(0));
+        assert_eq!(rows.expect("the database works").count(), 0);
+    }
+    assert_eq!(query.get_status(StatementStatus::RePrepare), 0);
 }

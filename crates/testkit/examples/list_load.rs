@@ -67,7 +67,8 @@ impl Connection {
         stream.set_nodelay(true).unwrap();
         Self {
             stream,
-            buffer: vec![0; 1 << 20],
+            // More than a page of a thousand rooms.
+            buffer: vec![0; 4 << 20],
         }
     }
 

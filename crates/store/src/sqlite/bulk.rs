@@ -9,7 +9,7 @@ use room::{AccountSid, ParticipantStatus, Priority, RoomStatus, SessionHash, Tra
 use rusqlite::{Connection, params};
 
 use super::account;
-use super::file::DatabaseFile;
+use super::file::{DatabaseFile, DatabaseLock};
 use crate::StoreError;
 
 /// What a database is filled with: rooms that are over, rooms in progress, and who was and is there.
@@ -33,7 +33,7 @@ impl Bulk {
     /// # Errors
     /// What [`crate::SqliteStore::open`] fails with; [`StoreError::Backend`] if there are rooms already.
     pub fn fill(&self, path: &Path) -> Result<(), StoreError> {
-        let file = DatabaseFile::open(path)?;
+        let file = DatabaseFile::open(DatabaseLock::take(path)?)?;
         let db = file.writer()?;
         // Without a journal: a file that is not finished is not used.
         db.pragma_update(None, "journal_mode", "OFF")?;

@@ -46,7 +46,7 @@ impl Bulk {
         let completed = (0..self.completed_rooms).map(|number| BulkRoom::new(number, RoomStatus::Completed));
         let live = (self.completed_rooms..rooms).map(|number| BulkRoom::new(number, RoomStatus::InProgress));
         add_rooms(&db, account, completed.chain(live))?;
-        let left = (0..self.left).map(|number| Stay::left(number, number % rooms.max(1)));
+        let left = (0..self.left).map(|number| Stay::left(number, rooms.max(1)));
         let live = (0..self.live * self.live_rooms).map(|number| {
             let room = self.completed_rooms + number % self.live_rooms;
             Stay::live(self.left + number, room, format!("live {number}"))
@@ -99,15 +99,15 @@ pub(super) struct Stay {
 }
 
 impl Stay {
-    fn left(number: u32, room: u32) -> Self {
-        // Every second one of most rooms is somebody who comes again and again.
-        let identity = match (number / 2) % 2 {
+    /// One of so many rooms; in each, every second one is somebody who comes again and again.
+    fn left(number: u32, rooms: u32) -> Self {
+        let identity = match (number / rooms) % 2 {
             0 => "desk".to_owned(),
             _ => format!("guest {number}"),
         };
         Self {
             number,
-            room,
+            room: number % rooms,
             identity,
             status: ParticipantStatus::Disconnected,
         }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Runs the end-to-end tests: installs what they need, makes their media, then one journey after the other.
+# `--set-up` stops before the journeys.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -15,6 +16,7 @@ if [ "${1:-}" != --inside ]; then
     cp requirements.txt .venv/installed.txt
   fi
   ./make-media.sh
+  [ "${1:-}" != --set-up ] || exit 0
   rm -rf artifacts
   mkdir -p artifacts
   # A namespace of our own: nothing leaves, and there is an address besides loopback for Firefox.

@@ -87,8 +87,8 @@ export class Server {
  * Starts `rotunda serve` on free ports with its data in `dataDir`, and reads its greeting: the
  * address to open as `page`, credentials as it prints them at a first start.
  */
-export async function startServe(label, dataDir, { httpAddr = "127.0.0.1:0", args = [], env = {} } = {}) {
-  const child = spawn(binary(), ["serve", "--data-dir", dataDir, "--http-addr", httpAddr, "--media-addr", "127.0.0.1:0", ...args], {
+export async function startServe(label, dataDir, { httpAddr = "127.0.0.1:0", mediaAddr = "127.0.0.1:0", args = [], env = {} } = {}) {
+  const child = spawn(binary(), ["serve", "--data-dir", dataDir, "--http-addr", httpAddr, "--media-addr", mediaAddr, ...args], {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -105,6 +105,7 @@ export async function startServe(label, dataDir, { httpAddr = "127.0.0.1:0", arg
     page,
     http: origin,
     signaling: named("Signaling"),
+    media: named("Media +UDP"),
     account_sid: named("Account SID"),
     auth_token: named("Auth token"),
     api_key_sid: named("API key SID"),

@@ -121,6 +121,18 @@ window.h = {
     }
   },
 
+  /** Watches all pictures there are and will be, also what replaces a track after a resume. */
+  async watchPictures() {
+    const watch = async (sid) => {
+      this.unwatch(sid);
+      await this.watch(sid);
+    };
+    this.room.on("trackSubscribed", (track) => track.kind === "video" && watch(track.sid));
+    for (const participant of this.room.participants.values()) {
+      for (const { trackSid, kind, isSubscribed } of participant.tracks.values()) if (kind === "video" && isSubscribed) await watch(trackSid);
+    }
+  },
+
   unwatch(sid) {
     this.probes.get(sid)?.close();
     this.probes.delete(sid);

@@ -42,6 +42,7 @@ class PictureProbe {
 
   close() {
     this.closed = true;
+    this.element.remove();
   }
 }
 

@@ -10,7 +10,7 @@ use store::ApiKey;
 use testkit::history::History;
 
 use crate::receiver::Receiver;
-use crate::scenario::{SETTLED_WITHIN, faults, settle, work};
+use crate::scenario::{SETTLED_WITHIN, faults, rehearsed, settle, work};
 use crate::world::{Meddler, World};
 
 /// Who acts at the same time.
@@ -56,6 +56,7 @@ pub(crate) async fn run(
     for worker in workers.collect::<Vec<_>>() {
         worker.await.unwrap();
     }
+    rehearsed(&world).await;
     // Who lies to the end would never let everybody go.
     world.meddler.lock().unwrap().take();
     let history = settle(&world, &receiver, SETTLED_WITHIN).await;

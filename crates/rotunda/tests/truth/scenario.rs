@@ -178,6 +178,29 @@ impl Worker {
     }
 }
 
+/// The same few things each time, so that every lie has its occasion: three come, one is removed, and
+/// the lists are walked before and after.
+pub(crate) async fn rehearsed(world: &Arc<World>) {
+    world.create("stage").await;
+    let mut guests = Vec::new();
+    for number in 0..3 {
+        guests.extend(Guest::join(world, "stage", &format!("guest{number}"), 0).await);
+    }
+    for _ in 0..2 {
+        let Some(last) = guests.last() else { return };
+        let (room, sid) = (last.room, last.sid);
+        for status in [ParticipantStatus::Connected, ParticipantStatus::Disconnected] {
+            for _ in 0..2 {
+                world.walk(of_all(room, status), 1, Duration::ZERO).await;
+            }
+        }
+        world.remove(room, sid).await;
+    }
+    for guest in guests {
+        guest.leave().await;
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Deed {
     Tracks,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod place;
+mod reading;
 mod simulation;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

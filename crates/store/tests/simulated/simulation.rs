@@ -7,61 +7,41 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use room::{
     AccountSid, Input, Now, ParticipantSid, ParticipantStatus, Restored, RestoredParticipant, Room, RoomConfig,
-    RoomSid, RoomStatus, Timestamp,
+    RoomSid, Timestamp,
 };
-use store::{
-    Account, CallbackMethod, CallbackOutcome, NewRoom, PageRequest, ParticipantFilter, Position, RoomFilter,
-    SqliteStore, Store,
-};
-use testkit::history::{
-    Callback, Clock, History, Moment, Page, ParticipantRow, ParticipantsOf, RoomRow, RoomsOf, Said, Times, Touches,
-};
+use store::{Account, CallbackMethod, CallbackOutcome, NewRoom, SqliteStore, Store};
+use testkit::history::{Callback, Clock, History, Moment, ParticipantsOf, Said, Touches};
 
 use crate::place::{Book, Client, Clients, Place, Waiting};
+use crate::reading::{Over, Walk, room_row};
 
-const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
-const NAMES: [&str; 3] = ["daily", "weekly", "monthly"];
-const IDENTITIES: u32 = 8;
-/// Walks under way at once.
-const WALKS: usize = 6;
+pub(crate) const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
+pub(crate) const NAMES: [&str; 3] = ["daily", "weekly", "monthly"];
+pub(crate) const IDENTITIES: u32 = 8;
 const LEASE_US: i64 = 30_000_000;
 const SESSION_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Simulation {
-    runtime: tokio::runtime::Runtime,
-    store: Arc<SqliteStore>,
-    book: Book,
-    dice: Rng,
-    now: Now,
+    pub(crate) runtime: tokio::runtime::Runtime,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) book: Book,
+    pub(crate) dice: Rng,
+    pub(crate) now: Now,
     /// The clock of the callbacks' schedule, which is never set.
     schedule: Timestamp,
     places: BTreeMap<RoomSid, Place>,
     clients: Clients,
     /// Everyone that ever was, and every room.
-    participants: Vec<(RoomSid, ParticipantSid)>,
-    rooms: Vec<RoomSid>,
-    walks: VecDeque<Walk>,
-    numbers: u128,
+    pub(crate) participants: Vec<(RoomSid, ParticipantSid)>,
+    pub(crate) rooms: Vec<RoomSid>,
+    pub(crate) walks: VecDeque<Walk>,
+    pub(crate) numbers: u128,
     /// A fault: the room is told that a batch is durable before it is written.
     pub(crate) confirms_early: bool,
     /// A fault: rows are read as they were a while ago.
     pub(crate) reads_late: bool,
     /// What was read a while ago, for that fault.
-    read_before: BTreeMap<ParticipantSid, Said>,
-}
-
-/// A walk over a list, one page after the other.
-struct Walk {
-    number: u64,
-    over: Over,
-    size: usize,
-    from: Option<Position>,
-}
-
-#[derive(Clone)]
-enum Over {
-    Participants(ParticipantsOf),
-    Rooms(RoomsOf),
+    pub(crate) read_before: BTreeMap<ParticipantSid, Said>,
 }
 
 impl Simulation {
@@ -371,162 +351,6 @@ impl Simulation {
         }
     }
 
-    fn fetch(&mut self) {
-        let asked = self.book.now;
-        if self.dice.bool() {
-            let lately = self.participants.len().saturating_sub(20);
-            let found = self
-                .participants
-                .get(lately..)
-                .and_then(|lately| self.dice.choice(lately));
-            if let Some((room, participant)) = found.copied() {
-                self.read_participant(asked, room, participant);
-            }
-        } else if let Some(room) = self.dice.choice(&self.rooms).copied() {
-            self.read_room(asked, room);
-        }
-    }
-
-    fn read_participant(&mut self, asked: Moment, room: RoomSid, participant: ParticipantSid) {
-        let row = self
-            .runtime
-            .block_on(self.store.participant(ACCOUNT, room, participant))
-            .unwrap();
-        let said = row.map_or(Said::NoParticipant(participant), |row| {
-            Said::Participant(participant_row(&row))
-        });
-        let said = match self.read_before.insert(participant, said.clone()) {
-            Some(before) if self.reads_late => before,
-            _ => said,
-        };
-        self.book.heard(asked, said);
-    }
-
-    fn read_room(&mut self, asked: Moment, room: RoomSid) {
-        let row = self.runtime.block_on(self.store.room(ACCOUNT, room)).unwrap();
-        let said = row.map_or(Said::NoRoom(room), |row| Said::Room(room_row(&row)));
-        self.book.heard(asked, said);
-    }
-
-    fn begin_walk(&mut self) {
-        let Some(room) = self
-            .dice
-            .choice(&self.rooms[self.rooms.len().saturating_sub(4)..])
-            .copied()
-        else {
-            return;
-        };
-        let dice = &mut self.dice;
-        let now_s = self.now.wall.seconds();
-        let over = if dice.u8(0..5) == 0 {
-            let status = if dice.bool() {
-                RoomStatus::InProgress
-            } else {
-                RoomStatus::Completed
-            };
-            let name = dice.bool().then(|| NAMES[dice.usize(0..NAMES.len())].into());
-            Over::Rooms(RoomsOf { status, name })
-        } else {
-            let status = ParticipantStatus::ALL;
-            Over::Participants(ParticipantsOf {
-                room,
-                status: status[dice.usize(0..status.len())],
-                identity: (dice.u8(0..3) == 0).then(|| format!("guest{}", dice.u32(0..IDENTITIES)).into()),
-                created_after_s: (dice.u8(0..4) == 0).then(|| now_s - dice.i64(0..200)),
-                created_before_s: (dice.u8(0..4) == 0).then(|| now_s - dice.i64(-20..100)),
-            })
-        };
-        self.numbers += 1;
-        let number = u64::try_from(self.numbers).unwrap();
-        let size = dice.usize(1..10);
-        self.walks.push_back(Walk {
-            number,
-            over,
-            size,
-            from: None,
-        });
-        if self.walks.len() > WALKS {
-            self.walks.pop_front();
-        }
-    }
-
-    /// The next page of one of the walks.
-    fn page(&mut self) {
-        if self.walks.is_empty() {
-            return;
-        }
-        let index = self.dice.usize(0..self.walks.len());
-        let walk = &mut self.walks[index];
-        let request = PageRequest {
-            size: u32::try_from(walk.size).unwrap(),
-            from: walk.from,
-            backwards: false,
-        };
-        let (number, size) = (walk.number, walk.size);
-        let (said, last, has_next) = match walk.over.clone() {
-            Over::Participants(of) => {
-                let filter = ParticipantFilter {
-                    status: Some(of.status),
-                    identity: of.identity.as_deref().map(str::to_owned),
-                    created_after_s: of.created_after_s,
-                    created_before_s: of.created_before_s,
-                };
-                let read = self.store.participants(ACCOUNT, of.room, filter, request);
-                let page = self.runtime.block_on(read).unwrap();
-                let last = page.rows.last().map(|row| Position {
-                    created: row.created,
-                    sid: *row.sid.as_bytes(),
-                });
-                let (rows, has_next) = (page.rows.iter().map(participant_row).collect(), page.has_next);
-                (
-                    Said::Participants(Page {
-                        walk: number,
-                        of,
-                        size,
-                        rows,
-                        has_next,
-                    }),
-                    last,
-                    has_next,
-                )
-            }
-            Over::Rooms(of) => {
-                let filter = RoomFilter {
-                    status: of.status,
-                    unique_name: of.name.as_deref().map(str::to_owned),
-                    created_from_s: None,
-                    created_before_s: None,
-                };
-                let page = self
-                    .runtime
-                    .block_on(self.store.rooms(ACCOUNT, filter, request))
-                    .unwrap();
-                let last = page.rows.last().map(|row| Position {
-                    created: row.new.at,
-                    sid: *row.new.sid.as_bytes(),
-                });
-                let (rows, has_next) = (page.rows.iter().map(room_row).collect(), page.has_next);
-                (
-                    Said::Rooms(Page {
-                        walk: number,
-                        of,
-                        size,
-                        rows,
-                        has_next,
-                    }),
-                    last,
-                    has_next,
-                )
-            }
-        };
-        walk.from = last;
-        if !has_next {
-            self.walks.remove(index);
-        }
-        let asked = self.book.now;
-        self.book.heard(asked, said);
-    }
-
     /// Some callbacks are sent; not each receiver answers, and not each answer is noted.
     fn callbacks(&mut self) {
         let until = Timestamp(self.schedule.0 + LEASE_US);
@@ -653,35 +477,5 @@ impl Simulation {
         }
         self.book.history.settled = true;
         self.book.history
-    }
-}
-
-fn participant_row(row: &store::ParticipantRow) -> ParticipantRow {
-    ParticipantRow {
-        sid: row.sid,
-        room: row.room,
-        identity: row.identity.as_str().into(),
-        status: row.status,
-        times: Times {
-            created: row.created.0,
-            updated: row.updated.0,
-            ended: row.ended.map(|ended| ended.0),
-            duration_s: row.duration_s,
-        },
-    }
-}
-
-fn room_row(row: &store::RoomRow) -> RoomRow {
-    RoomRow {
-        sid: row.new.sid,
-        name: row.new.unique_name.clone().unwrap().into(),
-        status: row.status,
-        calls_back: row.new.status_callback.is_some(),
-        times: Times {
-            created: row.new.at.0,
-            updated: row.updated.0,
-            ended: row.ended.map(|ended| ended.0),
-            duration_s: row.duration_s,
-        },
     }
 }

@@ -8,6 +8,9 @@ pub mod command;
 pub mod config;
 pub mod credentials;
 pub mod door;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod limits;
 pub mod operator;
 pub mod restore;

@@ -9,6 +9,9 @@ mod codec;
 mod early;
 mod engine;
 mod forwarder;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 mod ice;
 mod keyframe;
 mod limits;

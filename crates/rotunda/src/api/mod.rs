@@ -10,6 +10,8 @@ mod cors;
 mod date;
 mod error;
 mod json;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod limits;
 mod page;
 mod params;

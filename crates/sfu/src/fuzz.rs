@@ -1,0 +1,373 @@
+//! Entry points for fuzzing: what strangers' bytes reach first. Not part of the interface.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use negotiation::{
+    Codec, CodecFormat, DtlsRole, Feedback, Fingerprint, IceCredentials, Layer, MediaKind, NegotiatedSession, Receive,
+    Section, Send,
+};
+
+use crate::codec::{PayloadMap, red_primary, starts_keyframe};
+use crate::engine::{
+    Bindings, ChannelHandle, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled, ReceiveBinding,
+    Received, RecvHandle, Reliability, RtcEngines, SendBinding, SendHandle, SendPacket, SenderReport, Written,
+};
+use crate::ice::Path;
+use crate::plane::Plane;
+use crate::stun::{BindingRequest, nominating_request};
+use crate::{Command, Route, RouteMedia, TransportId};
+
+/// Reads a check, verifies it and answers.
+pub fn stun(bytes: &[u8]) {
+    let Some(request) = BindingRequest::parse(bytes) else {
+        return;
+    };
+    let source = SocketAddr::from(([192, 0, 2, 1], 1));
+    let _authentic = request.is_authentic("password");
+    assert!(request.success(source, "password").len() > 20);
+    assert!(request.role_conflict("password").len() > 20);
+    assert!(request.local_ufrag().len() <= bytes.len());
+}
+
+/// Reads a payload as each codec would.
+pub fn payload(bytes: &[u8]) {
+    let [first, second, payload @ ..] = bytes else { return };
+    let formats = [
+        CodecFormat::Opus { inband_fec: true },
+        CodecFormat::Vp8,
+        CodecFormat::Vp9 { profile: 0 },
+        CodecFormat::Av1 { profile: 0 },
+        CodecFormat::H264 {
+            packetization_mode: 1,
+            profile_level_id: 0x42_e01f,
+        },
+        CodecFormat::Red { of: *first },
+    ];
+    for format in &formats {
+        starts_keyframe(format, payload);
+    }
+    if let Some(primary) = red_primary(payload, *first) {
+        assert!(primary.len() < payload.len());
+    }
+    let publisher: Vec<Codec> = (*second..)
+        .zip(formats)
+        .map(|(number, format)| codec(number, format))
+        .collect();
+    let map = PayloadMap::new(&publisher, &[codec(*first, CodecFormat::Vp8)]);
+    for number in payload {
+        map.target(*number);
+    }
+}
+
+/// Drives a plane of two clients who see each other, and a stranger, with datagrams.
+///
+/// The bytes are steps: who (4 for a check of the first, 5 for one of the second), the milliseconds that
+/// pass, how many bytes follow, and these.
+pub fn datagrams(mut bytes: &[u8]) {
+    let mut now = Instant::now();
+    let mut plane = Plane::new(Scripts, |_| {}, now);
+    for id in 1..=2 {
+        let transport = TransportId(id);
+        plane.handle_command(
+            Command::Apply {
+                transport,
+                session: session(id),
+            },
+            now,
+        );
+        let route = |id: &str, media| Route {
+            source: TransportId(3 - transport.0),
+            source_id: "cam".into(),
+            id: id.into(),
+            media,
+        };
+        let routes = vec![
+            route("seen", RouteMedia::Rtp(MediaKind::Video)),
+            route("said", RouteMedia::Data),
+        ];
+        plane.handle_command(Command::Subscribe { transport, routes }, now);
+    }
+    while let [who, passed_ms, length, rest @ ..] = bytes {
+        let (datagram, rest) = rest.split_at(usize::from(*length).min(rest.len()));
+        bytes = rest;
+        now += Duration::from_millis(u64::from(*passed_ms));
+        let path = Path {
+            remote: SocketAddr::from(([192, 0, 2, 1], 1000 + u16::from(who % 4))),
+            local: None,
+        };
+        match who {
+            4 | 5 => {
+                let id = who - 3;
+                let path = Path {
+                    remote: SocketAddr::from(([192, 0, 2, 1], 1000 + u16::from(id))),
+                    local: None,
+                };
+                plane.handle_datagram(
+                    path,
+                    &nominating_request(&format!("s{id}:c{id}"), "password", [1; 12]),
+                    now,
+                );
+            }
+            _ => plane.handle_datagram(path, datagram, now),
+        }
+        while plane.has_backlog() {
+            plane.finish_turn(now);
+        }
+        plane.finish_turn(now);
+        plane.outgoing.clear();
+    }
+    assert_eq!(plane.stats.engine_failures, 0, "a panic");
+}
+
+/// Gives a new engine the datagrams of a client that has passed a check and sent no valid hello.
+///
+/// The bytes are datagrams, each with its length before it.
+pub fn handshake(mut bytes: &[u8]) {
+    thread_local! {
+        // Its certificate is costly and no secret here.
+        static ENGINES: RtcEngines = RtcEngines::new().expect("ciphers");
+    }
+    let mut now = Instant::now();
+    let session = session(1);
+    let engine = ENGINES.with(|engines| engines.create(&session, now));
+    let mut engine = engine.expect("an engine");
+    engine.apply(&session, now).expect("a session");
+    engine.start(now).expect("a handshake");
+    while let [length, rest @ ..] = bytes {
+        let (datagram, rest) = rest.split_at(usize::from(*length).min(rest.len()));
+        bytes = rest;
+        now += Duration::from_millis(20);
+        let received = engine.receive(datagram, now).and_then(|_| {
+            engine.handle_timeout(now)?;
+            while let Polled::Output(output) = engine.poll()? {
+                assert!(
+                    !matches!(output, Output::Connected | Output::Packet(_)),
+                    "nobody has keys"
+                );
+            }
+            Ok(())
+        });
+        if received.is_err() {
+            return;
+        }
+    }
+}
+
+fn codec(payload_type: u8, format: CodecFormat) -> Codec {
+    Codec {
+        payload_type,
+        rtx: None,
+        format,
+        clock_rate: 90_000,
+        feedback: Feedback {
+            nack: true,
+            pli: true,
+            ..Feedback::default()
+        },
+    }
+}
+
+fn session(id: u64) -> Arc<NegotiatedSession> {
+    let credentials = |side: &str| IceCredentials {
+        ufrag: format!("{side}{id}"),
+        pwd: "password".into(),
+    };
+    let layer = |ssrc| Layer { ssrc, rtx: None };
+    Arc::new(NegotiatedSession {
+        number: 1,
+        local_ice: credentials("s"),
+        remote_ice: credentials("c"),
+        remote_fingerprint: Fingerprint([0; 32]),
+        dtls_role: DtlsRole::Server,
+        sctp: Some(negotiation::Sctp {
+            mid: "data".into(),
+            max_message_size: 0,
+        }),
+        sections: vec![Section {
+            mid: "0".into(),
+            kind: MediaKind::Video,
+            codecs: vec![
+                codec(96, CodecFormat::Vp8),
+                codec(111, CodecFormat::Opus { inband_fec: true }),
+                codec(63, CodecFormat::Red { of: 111 }),
+            ],
+            extensions: Vec::new(),
+            receive: Some(Receive {
+                track_id: "cam".into(),
+                layers: vec![layer(1), layer(2), layer(3)],
+            }),
+            send: Some(Send {
+                track_id: "seen".into(),
+                stream_id: "s".into(),
+                cname: "c".into(),
+                layer: layer(100),
+            }),
+        }],
+    })
+}
+
+/// Engines that take what a datagram says for what an engine would find in it.
+struct Scripts;
+
+struct Script {
+    now: Instant,
+    outputs: Vec<Output>,
+    sent: HashSet<(SendHandle, u64)>,
+    channels: u32,
+}
+
+impl Engines for Scripts {
+    type Engine = Script;
+
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint([0; 32])
+    }
+
+    fn create(&self, _: &NegotiatedSession, now: Instant) -> Result<Script, EngineError> {
+        Ok(Script {
+            now,
+            outputs: Vec::new(),
+            sent: HashSet::new(),
+            channels: 100,
+        })
+    }
+}
+
+impl Engine for Script {
+    fn apply(&mut self, session: &Arc<NegotiatedSession>, _: Instant) -> Result<Bindings, EngineError> {
+        let mut bindings = Bindings::default();
+        for section in &session.sections {
+            if let (Some(receive), Some(send)) = (&section.receive, &section.send) {
+                bindings.receives.push(ReceiveBinding {
+                    track_id: receive.track_id.as_str().into(),
+                    kind: section.kind,
+                    layers: receive.layers.iter().map(|layer| RecvHandle(layer.ssrc)).collect(),
+                    codecs: section.codecs.clone(),
+                });
+                bindings.sends.push(SendBinding {
+                    track_id: send.track_id.clone(),
+                    kind: section.kind,
+                    stream: SendHandle(send.layer.ssrc),
+                    codecs: section.codecs.clone(),
+                });
+            }
+        }
+        Ok(bindings)
+    }
+
+    fn start(&mut self, _: Instant) -> Result<(), EngineError> {
+        self.outputs.push(Output::Connected);
+        Ok(())
+    }
+
+    /// Byte 1 is what it is, the rest its fields.
+    fn receive(&mut self, datagram: &[u8], now: Instant) -> Result<Received, EngineError> {
+        self.now = now;
+        let [_, kind, a, b, c, d, rest @ ..] = datagram else {
+            return Ok(Received::Taken);
+        };
+        let number = u32::from_be_bytes([*a, *b, *c, *d]);
+        let stream = RecvHandle(1 + u32::from(kind >> 6));
+        let channel = ChannelHandle(u32::from(*a));
+        self.outputs.push(match kind % 8 {
+            0 => Output::SenderReport(SenderReport {
+                stream,
+                sender_clock_us: i64::from(number) << (d % 32),
+                timestamp: number,
+                arrival: now,
+            }),
+            1 => Output::KeyframeWanted(SendHandle(100)),
+            2 => Output::ChannelOpen {
+                channel,
+                label: if b % 2 == 0 { "cam".into() } else { b.to_string() },
+                reliability: Reliability {
+                    ordered: true,
+                    limit: crate::engine::Delivery::Retransmits(u16::from(*c)),
+                    protocol: String::new(),
+                },
+            },
+            3 => Output::ChannelMessage {
+                channel,
+                binary: true,
+                message: rest.to_vec(),
+            },
+            4 => Output::ChannelClosed(channel),
+            _ => Output::Packet(Packet {
+                stream,
+                payload_type: *d & 0x7f,
+                sequence: u64::from(number),
+                timestamp: number.rotate_left(u32::from(*d)),
+                marker: c % 2 == 0,
+                extensions: HeaderExtensions::default(),
+                arrival: now,
+                payload: Arc::from(rest),
+            }),
+        });
+        Ok(Received::Taken)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), EngineError> {
+        self.now = now;
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Result<Polled, EngineError> {
+        Ok(match self.outputs.is_empty() {
+            true => Polled::Timeout(self.now + Duration::from_secs(3600)),
+            false => Polled::Output(self.outputs.remove(0)),
+        })
+    }
+
+    fn send(&mut self, stream: SendHandle, packet: SendPacket) -> bool {
+        assert!(
+            self.sent.insert((stream, packet.sequence)),
+            "a number was given out twice"
+        );
+        assert!(
+            packet.captured <= self.now + Duration::from_secs(1),
+            "captured in the future"
+        );
+        true
+    }
+
+    fn request_keyframe(&mut self, _: RecvHandle) {}
+
+    fn open_channel(&mut self, _: &str, _: Reliability) -> ChannelHandle {
+        self.channels += 1;
+        ChannelHandle(self.channels)
+    }
+
+    fn write_channel(&mut self, _: ChannelHandle, _: bool, message: &[u8]) -> Written {
+        match message.first() {
+            Some(0) => Written::Full,
+            Some(1) => Written::Closed,
+            _ => Written::Accepted,
+        }
+    }
+
+    fn close_channel(&mut self, _: ChannelHandle) {}
+
+    fn close(&mut self, _: Instant) -> Result<(), EngineError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The targets themselves do not fail on what they are seeded with.
+    #[test]
+    fn targets_take_anything_short() {
+        for length in 0..64 {
+            let bytes: Vec<u8> = (0..length).map(|i| (i * 37) as u8).collect();
+            stun(&bytes);
+            payload(&bytes);
+            datagrams(&bytes);
+            handshake(&bytes);
+        }
+    }
+}

@@ -22,6 +22,8 @@ pub(crate) enum Opened {
     Theirs(Arc<str>),
     /// The client's, over the bound or a second one of that label: to be closed.
     Refused,
+    /// As [`Opened::Refused`], and once too often.
+    Abused,
 }
 
 /// The channels of one transport.
@@ -32,6 +34,7 @@ pub(crate) struct Channels {
     /// What we opened, by route id.
     outs: HashMap<Arc<str>, Out>,
     by_handle: HashMap<ChannelHandle, Role>,
+    refused: usize,
 }
 
 #[derive(Debug)]
@@ -59,7 +62,11 @@ impl Channels {
             return Opened::Ours;
         }
         if self.sources.len() >= limits::CHANNELS_PER_TRANSPORT_MAX || self.sources.contains_key(label) {
-            return Opened::Refused;
+            self.refused += 1;
+            return match self.refused {
+                0..=limits::CHANNELS_REFUSED_MAX => Opened::Refused,
+                _ => Opened::Abused,
+            };
         }
         let label: Arc<str> = label.into();
         self.sources.insert(label.clone(), reliability);
@@ -273,7 +280,10 @@ mod tests {
         for number in 1..limits::CHANNELS_PER_TRANSPORT_MAX as u32 {
             assert!(matches!(open(number, &number.to_string()), Opened::Theirs(_)));
         }
-        assert_eq!(open(9999, "one more"), Opened::Refused);
+        for number in 1..limits::CHANNELS_REFUSED_MAX as u32 {
+            assert_eq!(open(10_000 + number, "one more"), Opened::Refused);
+        }
+        assert_eq!(open(9999, "once too often"), Opened::Abused);
     }
 
     #[test]

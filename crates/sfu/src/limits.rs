@@ -118,6 +118,10 @@ pub(crate) const RESEND_QUEUE_MAX: usize = 256;
 /// Data channels that one client may open; at the bound the newest is closed.
 pub(crate) const CHANNELS_PER_TRANSPORT_MAX: usize = 256;
 
+/// Channels over that bound that a client may try to open before its transport is lost. The SCTP library keeps
+/// each until the client confirms its end, and looks at all of them for every message.
+pub(crate) const CHANNELS_REFUSED_MAX: usize = 256;
+
 /// Largest data-channel message, bytes; larger ones are dropped.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 256 << 10;
 

@@ -5,5 +5,6 @@ pub mod contract;
 pub mod fault_layer;
 pub mod history;
 pub mod media;
+pub mod mutate;
 pub mod relay;
 pub mod signaling;

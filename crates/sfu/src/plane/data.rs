@@ -32,6 +32,10 @@ impl<E: Engines> Plane<E> {
                 tracing::debug!(label, "closed a data channel over the bound");
                 self.with_engine(id, |_, engine| engine.close_channel(channel));
             }
+            Opened::Abused => {
+                let reason = "it opens data channels without end".to_owned();
+                self.failed.push((id, EngineError::Failed(reason)));
+            }
         }
     }
 

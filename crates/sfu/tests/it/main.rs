@@ -4,6 +4,7 @@
 mod address;
 mod call;
 mod channels;
+mod hostile;
 mod layers;
 mod loss;
 mod sections;

@@ -9,7 +9,7 @@ use testkit::media::{Client, SessionBuilder, opus, vp8};
 use testkit::relay::{Conditions, Relay};
 
 /// How long anything may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct Events(Mutex<Vec<(Instant, Event)>>, Condvar);

@@ -13,9 +13,9 @@ use load::peer::{Far, Identity, Peer};
 use load::source::{Media, Source};
 use negotiation::{Fingerprint, NegotiatedSession};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
-use str0m::media::{KeyframeRequestKind, Mid, Rid};
+use str0m::media::{KeyframeRequestKind, Mid, Pt, Rid};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::Ssrc;
+use str0m::rtp::{RtpWrite, Ssrc};
 use str0m::{Event, Input, Output};
 
 /// A packet that a client received and decrypted.
@@ -73,6 +73,8 @@ pub struct Heard {
     pub closed_channels: Vec<String>,
     /// Messages in order.
     pub messages: Vec<Message>,
+    /// Datagrams that it sent, while it records.
+    pub sent: Vec<Vec<u8>>,
 }
 
 impl Heard {
@@ -130,6 +132,12 @@ enum Order {
     },
     Rebind,
     Raw(Vec<u8>),
+    Payload {
+        ssrc: u32,
+        payload_type: u8,
+        payload: Vec<u8>,
+    },
+    Record(bool),
     CountOnly,
     Close,
     Stop,
@@ -156,6 +164,7 @@ impl Client {
             heard: heard.clone(),
             inner: None,
             count_only: false,
+            recording: false,
         };
         let thread = std::thread::Builder::new()
             .name("client".into())
@@ -248,6 +257,20 @@ impl Client {
         self.order(Order::Raw(datagram.to_vec()));
     }
 
+    /// Sends a packet with any payload on a stream that it sends, with the next numbers.
+    pub fn send_payload(&self, ssrc: u32, payload_type: u8, payload: &[u8]) {
+        self.order(Order::Payload {
+            ssrc,
+            payload_type,
+            payload: payload.to_vec(),
+        });
+    }
+
+    /// Keeps what it sends in [`Heard::sent`], or ends that.
+    pub fn record(&self, recording: bool) {
+        self.order(Order::Record(recording));
+    }
+
     /// Keeps counts of packets from now on, not the packets.
     pub fn count_only(&self) {
         self.order(Order::CountOnly);
@@ -321,6 +344,7 @@ struct Run {
     heard: Arc<(Mutex<Heard>, Condvar)>,
     inner: Option<Inner>,
     count_only: bool,
+    recording: bool,
 }
 
 struct Inner {
@@ -366,6 +390,7 @@ impl Run {
                 }
             }
             Order::CountOnly => self.count_only = true,
+            Order::Record(recording) => self.recording = recording,
             order => {
                 if let Some(inner) = &mut self.inner {
                     inner.handle_order(order);
@@ -429,6 +454,10 @@ impl Run {
             match inner.peer.rtc().poll_output() {
                 Ok(Output::Timeout(at)) => return at,
                 Ok(Output::Transmit(transmit)) => {
+                    if self.recording {
+                        let mut heard = self.heard.0.lock().unwrap_or_else(PoisonError::into_inner);
+                        heard.sent.push(transmit.contents.to_vec());
+                    }
                     // A lossy loopback is still a network: what cannot be sent is lost.
                     if let Err(error) = self.socket.send_to(&transmit.contents, self.far.address) {
                         eprintln!("a client could not send: {error}");
@@ -612,7 +641,24 @@ impl Inner {
                     eprintln!("a client could not close: {error}");
                 }
             }
-            Order::Apply(_) | Order::Rebind | Order::Raw(_) | Order::CountOnly | Order::Stop => {}
+            Order::Payload {
+                ssrc,
+                payload_type,
+                payload,
+            } => self.send_payload(ssrc, payload_type, payload, now),
+            Order::Apply(_) | Order::Rebind | Order::Raw(_) | Order::Record(_) | Order::CountOnly | Order::Stop => {}
+        }
+    }
+
+    fn send_payload(&mut self, ssrc: u32, payload_type: u8, payload: Vec<u8>, now: Instant) {
+        let Some(source) = self.sources.iter_mut().find(|source| source.ssrc == ssrc) else {
+            return;
+        };
+        source.sequence += 1;
+        let (sequence, timestamp) = (source.sequence.into(), source.timestamp);
+        let mut api = self.peer.rtc().direct_api();
+        if let Some(stream) = api.stream_tx(&Ssrc::from(ssrc)) {
+            stream.write_rtp(RtpWrite::new(Pt::from(payload_type), sequence, timestamp, now, payload));
         }
     }
 

@@ -9,9 +9,9 @@ mod base_url;
 mod cors;
 mod date;
 mod error;
-mod json;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
+mod json;
 mod limits;
 mod page;
 mod params;

@@ -74,7 +74,10 @@ pub(crate) async fn sockets_with_a_token(world: &World, dice: &mut Dice, attacks
         .collect();
     for number in 0..EACH {
         let mut frame = dice.choose(&connects).unwrap().clone();
-        frame["body"] = dice.json(&frame["body"]);
+        let body = dice.json(&frame["body"]);
+        if body.is_object() {
+            frame["body"] = body;
+        }
         frame["body"]["type"] = json!("connect");
         frame["body"]["token"] = json!(world.token(&format!("joiner{number}")));
         frame["body"]["name"] = json!("attacked");

@@ -51,6 +51,15 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// The database cannot be used for now, by no fault of the call: the same call may succeed later.
+    #[error("{outage}")]
+    Unavailable {
+        /// What stands in the way.
+        outage: Outage,
+        /// What the database says of it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The database failed, or the caller broke the contract of a call (then the source says which).
     #[error("the database failed")]
     Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -68,10 +77,24 @@ impl StoreError {
     }
 }
 
-impl From<rusqlite::Error> for StoreError {
-    fn from(source: rusqlite::Error) -> Self {
-        Self::backend(source)
-    }
+/// What stands in the way of the database, and goes by itself or by an operator's hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Outage {
+    /// No space is left, or no more is granted.
+    #[error("the disk of the database is full")]
+    DiskFull,
+    /// The disk does not read, write or sync; or its file system has become read-only.
+    #[error("the disk of the database fails")]
+    DiskFails,
+    /// Another program holds a lock.
+    #[error("another program has locked the database")]
+    Locked,
+    /// The system gives no memory or no file descriptor.
+    #[error("the system has no memory or no file descriptor left for the database")]
+    NoResources,
+    /// The file is not what SQLite wrote. It does not pass by itself.
+    #[error("the database is damaged: restore a backup")]
+    Damaged,
 }
 
 /// A call that contradicts what is stored.

@@ -29,7 +29,7 @@ pub use account::{Account, ApiKey};
 pub use audit::{Audit, AuditFilter, AuditRow};
 pub use callback::{CallbackMethod, CallbackOutcome, DueCallback};
 pub use check::{CheckProgress, Findings, Invariant, Violation};
-pub use error::StoreError;
+pub use error::{Outage, StoreError};
 pub use page::{Page, PageRequest, Position};
 pub use participant::{LiveParticipant, ParticipantFilter, ParticipantRow, ParticipantsOf};
 pub use retention::{Expiry, Forgotten};
@@ -106,8 +106,17 @@ pub trait Store: Send + Sync + 'static {
         by: Vec<Audit>,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Takes over all rooms in progress: raises their epochs, makes everyone `connected` there
-    /// `reconnecting` at `now`, and tells what they are restored from.
+    /// `reconnecting` at `now`, and tells what they are restored from. Callbacks that another
+    /// process leased, or was to try again later, are due now: nobody else is at them, and a clock
+    /// that was set back since then must not hold them up.
     fn take_over(&self, now: Timestamp) -> BoxFuture<'_, Result<Vec<LiveRoom>, StoreError>>;
+    /// Takes over one room in the same way, but for its callbacks; `None` unless it is in progress.
+    fn take_over_room(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Option<LiveRoom>, StoreError>>;
 
     /// A room in any state.
     fn room(&self, account: AccountSid, room: RoomSid) -> BoxFuture<'_, Result<Option<RoomRow>, StoreError>>;
@@ -186,4 +195,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// Fails if the database cannot be read or written now.
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// How it works at the moment. Answered at once, whatever the disk does.
+    fn condition(&self) -> Condition;
+}
+
+/// How a store works at the moment, for those who watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Condition {
+    /// Number of the writing transaction that is under way, else of the last one.
+    pub transaction: u64,
+    /// Whether that transaction has not ended yet.
+    pub is_writing: bool,
+    /// What stood in the way of the last transaction that ended, or of the last read.
+    pub outage: Option<Outage>,
 }

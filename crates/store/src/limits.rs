@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+/// How long a call waits for a lock that another program holds on the database, say an operator's
+/// shell. Past it the call fails with [`crate::Outage::Locked`]; whoever must not lose its change
+/// tries again.
+pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(1);
+
 /// Rows of a page at most; a request for more gets this many, for less than one gets one.
 pub const PAGE_SIZE_MAX: u32 = 1000;
 

@@ -4,7 +4,7 @@
 use std::task::{Context, Waker};
 
 use room::{AccountSid, RoomSid, Timestamp};
-use store::{Account, CallbackMethod, CallbackOutcome, NewRoom, SqliteStore, Store, StoreError};
+use store::{Account, CallbackMethod, CallbackOutcome, NewRoom, Outage, SqliteStore, Store, StoreError};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
 
@@ -58,6 +58,38 @@ async fn a_second_store_on_the_same_file_is_refused() {
     ));
     drop(store);
     SqliteStore::open(&path).unwrap();
+}
+
+#[tokio::test]
+async fn a_lock_of_another_program_stops_writes_and_no_reads_and_passes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rotunda.db");
+    let store = with_account(SqliteStore::open(&path).unwrap()).await;
+    store.create_room(ACCOUNT, new_room(1)).await.unwrap();
+    let shell = rusqlite::Connection::open(&path).unwrap();
+    shell.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let refused = store.create_room(ACCOUNT, new_room(2)).await;
+    assert!(
+        matches!(
+            refused,
+            Err(StoreError::Unavailable {
+                outage: Outage::Locked,
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
+    assert_eq!(store.condition().outage, Some(Outage::Locked));
+    assert!(
+        store
+            .room(ACCOUNT, RoomSid::from_bytes([1; 16]))
+            .await
+            .unwrap()
+            .is_some()
+    );
+    shell.execute_batch("ROLLBACK").unwrap();
+    store.create_room(ACCOUNT, new_room(2)).await.unwrap();
+    assert_eq!(store.condition().outage, None);
 }
 
 #[test]

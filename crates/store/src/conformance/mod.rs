@@ -67,6 +67,8 @@ macro_rules! conformance_tests {
                 rooms_are_restored_with_who_was_there
                 an_empty_room_tells_since_when
                 completed_rooms_are_not_taken_over
+                one_room_is_taken_over_alone
+                callbacks_are_due_at_once
             }
             callbacks {
                 callbacks_are_rendered_and_numbered_without_gaps

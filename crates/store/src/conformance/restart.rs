@@ -3,10 +3,11 @@
 use room::{Change, ParticipantStatus, Priority, SessionHash};
 
 use super::fixture::{
-    NOON, OURS, accounts, complete, everyone, join, later, leave, lose, mt, mute, new_room, pa, publish, room, track,
-    unpublish, write,
+    NOON, OURS, THEIRS, accounts, complete, everyone, join, later, leave, lose, mt, mute, new_room, pa, publish, room,
+    track, unpublish, write,
 };
 use super::{Fresh, with};
+use crate::{CallbackOutcome, StoreError};
 
 /// Rows, sessions and tracks as they were; everyone reconnecting; epochs raised each time.
 pub fn rooms_are_restored_with_who_was_there(fresh: Fresh) {
@@ -102,5 +103,46 @@ pub fn completed_rooms_are_not_taken_over(fresh: Fresh) {
         let before = store.room(OURS, sid).await.unwrap();
         assert!(store.take_over(NOON).await.unwrap().is_empty());
         assert_eq!(store.room(OURS, sid).await.unwrap(), before);
+    });
+}
+
+/// Its epoch is raised, who wrote to it before is fenced off; other rooms go on.
+pub fn one_room_is_taken_over_alone(fresh: Fresh) {
+    with(fresh, |store| async move {
+        let sid = room(&*store).await.new.sid;
+        let other = store.create_room(OURS, new_room(1, None)).await.unwrap().new.sid;
+        write(&*store, sid, vec![join(1, "alice", NOON)]).await.unwrap();
+        let now = later(NOON, 1_000_000);
+        let live = store.take_over_room(OURS, sid, now).await.unwrap().unwrap();
+        assert_eq!((live.room.new.sid, live.room.epoch), (sid, 2));
+        assert_eq!(live.participants.len(), 1);
+        assert_eq!(live.participants[0].row.status, ParticipantStatus::Reconnecting);
+        let late = write(&*store, sid, vec![leave(1, now)]).await;
+        assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+        assert_eq!(store.room(OURS, other).await.unwrap().unwrap().epoch, 1);
+        // Not of another account, not once it is over.
+        assert_eq!(store.take_over_room(THEIRS, sid, now).await.unwrap().map(|_| ()), None);
+        write(&*store, other, vec![complete(now)]).await.unwrap();
+        assert_eq!(store.take_over_room(OURS, other, now).await.unwrap().map(|_| ()), None);
+    });
+}
+
+/// What another process leased, or was to try again later, waits for no clock.
+pub fn callbacks_are_due_at_once(fresh: Fresh) {
+    with(fresh, |store| async move {
+        room(&*store).await;
+        let hour = later(NOON, 3_600_000_000);
+        let leased = store.lease_callbacks(NOON, hour, 10).await.unwrap();
+        assert_eq!(leased.len(), 1);
+        // The clock was set back meanwhile.
+        let earlier = later(NOON, -3_600_000_000);
+        store.take_over(earlier).await.unwrap();
+        let again = store.lease_callbacks(earlier, hour, 10).await.unwrap();
+        assert_eq!((again.len(), again[0].id), (1, leased[0].id));
+        let retry = CallbackOutcome::Retry(hour);
+        store.record_callback(again[0].id, NOON, Ok(500), retry).await.unwrap();
+        store.take_over(NOON).await.unwrap();
+        let tried = store.lease_callbacks(NOON, hour, 10).await.unwrap();
+        assert_eq!((tried.len(), tried[0].attempts), (1, 1));
     });
 }

@@ -123,6 +123,7 @@ impl DatabaseFile {
     fn connect(&self) -> Result<Connection, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(&self.path, flags)?;
+        db.busy_timeout(limits::LOCK_WAIT)?;
         db.set_prepared_statement_cache_capacity(limits::STATEMENTS);
         // Else SQLite plans a statement anew whenever a value in a range changes, which is at each page. Our
         // plans are fixed by INDEXED BY.

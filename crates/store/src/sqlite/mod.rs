@@ -15,6 +15,7 @@ mod checkpoint;
 mod copy;
 mod event;
 mod file;
+mod outage;
 mod page;
 mod participant;
 mod readers;
@@ -39,11 +40,12 @@ pub use self::bulk::Bulk;
 pub use self::copy::{DatabaseCopy, Restored};
 use self::file::DatabaseFile;
 pub use self::file::DatabaseLock;
+use self::outage::Gauge;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::{
-    Account, ApiKey, Audit, AuditFilter, AuditRow, BoxFuture, CallbackOutcome, CheckProgress, DueCallback, Expiry,
-    Findings, Forgotten, Invariant, LiveRoom, NewRoom, Page, PageRequest, ParticipantFilter, ParticipantRow,
+    Account, ApiKey, Audit, AuditFilter, AuditRow, BoxFuture, CallbackOutcome, CheckProgress, Condition, DueCallback,
+    Expiry, Findings, Forgotten, Invariant, LiveRoom, NewRoom, Page, PageRequest, ParticipantFilter, ParticipantRow,
     ParticipantsOf, RoomFilter, RoomKey, RoomRow, Store, StoreError, limits,
 };
 
@@ -55,6 +57,7 @@ pub struct SqliteStore {
     // In this order they are dropped: the threads end before the lock on the file is released.
     readers: Readers,
     writer: Writer,
+    gauge: Arc<Gauge>,
     _file: DatabaseFile,
 }
 
@@ -139,9 +142,11 @@ impl SqliteStore {
             .map(|_| file.reader())
             .collect::<Result<Vec<Connection>, StoreError>>()?;
         file.forget_path();
+        let gauge = Arc::<Gauge>::default();
         Ok(Self {
-            readers: Readers::start(readers)?,
-            writer: Writer::start(writer)?,
+            readers: Readers::start(readers, Arc::clone(&gauge))?,
+            writer: Writer::start(writer, Arc::clone(&gauge))?,
+            gauge,
             _file: file,
         })
     }
@@ -197,6 +202,15 @@ impl Store for SqliteStore {
 
     fn take_over(&self, now: Timestamp) -> BoxFuture<'_, Result<Vec<LiveRoom>, StoreError>> {
         self.writer.run(move |db| take_over::all(db, now))
+    }
+
+    fn take_over_room(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Option<LiveRoom>, StoreError>> {
+        self.writer.run(move |db| take_over::room(db, account, room, now))
     }
 
     fn room(&self, account: AccountSid, room: RoomSid) -> BoxFuture<'_, Result<Option<RoomRow>, StoreError>> {
@@ -306,6 +320,10 @@ impl Store for SqliteStore {
             }
             Ok(())
         })
+    }
+
+    fn condition(&self) -> Condition {
+        self.gauge.condition()
     }
 }
 

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::outage::{self, Gauge};
 use super::writer::stopped;
 use crate::{BoxFuture, StoreError, limits};
 
@@ -15,15 +16,17 @@ pub(super) struct Readers {
     /// `None` once the threads shall end.
     queue: Option<mpsc::Sender<Read>>,
     threads: Vec<JoinHandle<()>>,
+    gauge: Arc<Gauge>,
 }
 
 impl Readers {
-    pub(super) fn start(connections: Vec<Connection>) -> Result<Self, StoreError> {
+    pub(super) fn start(connections: Vec<Connection>, gauge: Arc<Gauge>) -> Result<Self, StoreError> {
         let (queue, reads) = mpsc::channel(limits::READ_QUEUE);
         let reads = Arc::new(Mutex::new(reads));
         let mut readers = Self {
             queue: Some(queue),
             threads: Vec::new(),
+            gauge,
         };
         for db in connections {
             let reads = Arc::clone(&reads);
@@ -43,10 +46,13 @@ impl Readers {
     ) -> BoxFuture<'_, Result<T, StoreError>> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
+            let gauge = Arc::clone(&self.gauge);
             let job: Read = Box::new(move |db| {
                 // Nobody waits for it any more if the future was dropped.
                 if !answer.is_closed() {
-                    drop(answer.send(on_snapshot(db, read)));
+                    let result = on_snapshot(db, read);
+                    gauge.read(outage::in_the_way(&result));
+                    drop(answer.send(result));
                 }
             });
             let queue = self.queue.as_ref().ok_or_else(stopped)?;

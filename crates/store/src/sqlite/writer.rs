@@ -9,17 +9,43 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::Checkpoints;
-use crate::{BoxFuture, StoreError, limits};
+use super::outage::{self, Gauge};
+use crate::{BoxFuture, Outage, StoreError, limits};
 
-/// Does the writing inside of a transaction; what it returns tells the caller, once it is known how
-/// the transaction ended.
-type Write = Box<dyn FnOnce(&Connection) -> Acknowledge + Send>;
-type Acknowledge = Box<dyn FnOnce(Result<(), Arc<NotCommitted>>)>;
+/// Does the writing inside of a transaction.
+type Write = Box<dyn FnOnce(&Connection) -> Written + Send>;
+
+/// A write that was tried, before it is known how its transaction ends.
+struct Written {
+    /// What stood in its way, if it failed by that.
+    outage: Option<Outage>,
+    /// Tells the caller how the transaction ended.
+    acknowledge: Box<dyn FnOnce(Result<(), Arc<NotCommitted>>)>,
+}
 
 /// Why a commit that a write was part of did not happen.
 #[derive(Debug, thiserror::Error)]
 #[error("the transaction was not committed")]
-struct NotCommitted(#[source] Option<rusqlite::Error>);
+struct NotCommitted {
+    outage: Option<Outage>,
+    source: Option<rusqlite::Error>,
+}
+
+impl NotCommitted {
+    /// The transaction is gone already, by what was in the way of one of its writes.
+    fn ended_early(outage: Option<Outage>) -> Self {
+        Self { outage, source: None }
+    }
+}
+
+impl From<rusqlite::Error> for NotCommitted {
+    fn from(source: rusqlite::Error) -> Self {
+        Self {
+            outage: outage::of(&source),
+            source: Some(source),
+        }
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error("the store has stopped")]
@@ -37,11 +63,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(db: Connection) -> Result<Self, StoreError> {
+    pub(super) fn start(db: Connection, gauge: Arc<Gauge>) -> Result<Self, StoreError> {
         let (queue, writes) = mpsc::channel(limits::WRITE_QUEUE);
         let thread = std::thread::Builder::new()
             .name("store-write".to_owned())
-            .spawn(move || serve(&db, writes))
+            .spawn(move || serve(&db, writes, &gauge))
             .map_err(StoreError::backend)?;
         Ok(Self {
             queue: Some(queue),
@@ -58,11 +84,13 @@ impl Writer {
             let (answer, answered) = oneshot::channel();
             let job: Write = Box::new(move |db| {
                 let result = in_savepoint(db, write);
-                Box::new(move |committed| {
+                let outage = outage::in_the_way(&result);
+                let acknowledge = Box::new(move |committed: Result<(), Arc<NotCommitted>>| {
                     let result = committed.map_err(StoreError::from).and(result);
                     // Fails if nobody waits for it any more.
                     drop(answer.send(result));
-                })
+                });
+                Written { outage, acknowledge }
             });
             let queue = self.queue.as_ref().ok_or_else(stopped)?;
             queue.send(job).await.map_err(|_| stopped())?;
@@ -84,15 +112,22 @@ impl Drop for Writer {
 
 impl From<Arc<NotCommitted>> for StoreError {
     fn from(source: Arc<NotCommitted>) -> Self {
-        Self::Backend(Box::new(source))
+        match source.outage {
+            Some(outage) => Self::Unavailable {
+                outage,
+                source: Box::new(source),
+            },
+            None => Self::Backend(Box::new(source)),
+        }
     }
 }
 
-fn serve(db: &Connection, mut writes: mpsc::Receiver<Write>) {
+fn serve(db: &Connection, mut writes: mpsc::Receiver<Write>, gauge: &Gauge) {
     let mut checkpoints = Checkpoints::default();
     while let Some(first) = writes.blocking_recv() {
-        let mut acknowledgements = Vec::new();
-        let committed = commit(db, first, &mut writes, &mut acknowledgements).map_err(|error| {
+        gauge.begin();
+        let mut written = Vec::new();
+        let committed = commit(db, first, &mut writes, &mut written).map_err(|error| {
             // A failed BEGIN or a transaction that SQLite gave up by itself has nothing to undo.
             if !db.is_autocommit()
                 && let Err(error) = db.execute_batch("ROLLBACK")
@@ -101,8 +136,14 @@ fn serve(db: &Connection, mut writes: mpsc::Receiver<Write>) {
             }
             Arc::new(error)
         });
-        for acknowledge in acknowledgements {
-            acknowledge(committed.clone());
+        // A write that failed alone, say for want of space, while the rest was committed, counts too.
+        let outage = match &committed {
+            Err(error) => error.outage,
+            Ok(()) => written.iter().find_map(|write| write.outage),
+        };
+        gauge.end(outage);
+        for write in written {
+            (write.acknowledge)(committed.clone());
         }
         checkpoints.after_commit(db);
     }
@@ -113,27 +154,26 @@ fn commit(
     db: &Connection,
     first: Write,
     writes: &mut mpsc::Receiver<Write>,
-    acknowledgements: &mut Vec<Acknowledge>,
+    written: &mut Vec<Written>,
 ) -> Result<(), NotCommitted> {
-    let failed = |error| NotCommitted(Some(error));
     let begun = execute(db, "BEGIN IMMEDIATE");
     // Also when BEGIN failed: without a transaction it fails too, and its caller hears of it.
-    acknowledgements.push(first(db));
-    begun.map_err(failed)?;
-    while !db.is_autocommit() && acknowledgements.len() < limits::BATCH {
+    written.push(first(db));
+    begun?;
+    while !db.is_autocommit() && written.len() < limits::BATCH {
         let Ok(write) = writes.try_recv() else { break };
-        acknowledgements.push(write(db));
+        written.push(write(db));
     }
     if db.is_autocommit() {
         // A full disk or an I/O error ends the whole transaction inside of one write.
-        return Err(NotCommitted(None));
+        return Err(NotCommitted::ended_early(written.iter().find_map(|write| write.outage)));
     }
-    execute(db, "COMMIT").map_err(failed)
+    Ok(execute(db, "COMMIT")?)
 }
 
 fn in_savepoint<T>(db: &Connection, write: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
     if db.is_autocommit() {
-        return Err(StoreError::backend(NotCommitted(None)));
+        return Err(StoreError::backend(NotCommitted::ended_early(None)));
     }
     execute(db, "SAVEPOINT one")?;
     let result = write(db);
@@ -164,6 +204,10 @@ mod tests {
     use super::*;
 
     fn writer() -> Writer {
+        writer_with(Arc::default())
+    }
+
+    fn writer_with(gauge: Arc<Gauge>) -> Writer {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch(
             "PRAGMA foreign_keys = ON;
@@ -171,7 +215,7 @@ mod tests {
                  parent INTEGER REFERENCES rows (id) DEFERRABLE INITIALLY DEFERRED);",
         )
         .unwrap();
-        Writer::start(db).unwrap()
+        Writer::start(db, gauge).unwrap()
     }
 
     fn insert(id: i64, parent: Option<i64>) -> impl FnOnce(&Connection) -> Result<(), StoreError> {
@@ -242,6 +286,38 @@ mod tests {
         // The first was lost with it and says so; the third had not begun and has the next one.
         assert_eq!(results.map(|result| result.is_ok()), [false, false, true]);
         assert_eq!(ids(&writer).await, [3]);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_as_such_to_all_it_hits_and_passes() {
+        let gauge = Arc::<Gauge>::default();
+        let writer = writer_with(Arc::clone(&gauge));
+        let grow = |bytes: i64| {
+            move |db: &Connection| -> Result<(), StoreError> {
+                db.execute("INSERT INTO blobs VALUES (zeroblob(?1))", [bytes])?;
+                Ok(())
+            }
+        };
+        let pages = writer.run(|db| {
+            db.execute_batch("CREATE TABLE blobs (blob BLOB)")?;
+            Ok(db.query_row("PRAGMA max_page_count = 20", [], |row| row.get::<_, i64>(0))?)
+        });
+        assert_eq!(pages.await.unwrap(), 20);
+        let full = writer.run(grow(1 << 20)).await;
+        assert!(
+            matches!(
+                full,
+                Err(StoreError::Unavailable {
+                    outage: Outage::DiskFull,
+                    ..
+                })
+            ),
+            "{full:?}"
+        );
+        assert_eq!(gauge.condition().outage, Some(Outage::DiskFull));
+        writer.run(insert(1, None)).await.unwrap();
+        assert_eq!(gauge.condition().outage, None);
+        assert_eq!(ids(&writer).await, [1]);
     }
 
     #[tokio::test]

@@ -7,16 +7,25 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// What the server is asked: `{"command":"status"}`.
+/// What the server is asked, for example `{"command":"status"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     /// What it serves, in one sentence.
-    Status,
+    // With braces, so that what else is said is refused here too.
+    Status {},
     /// To go on from a backup: it is copied and checked first, then the server starts anew on it.
     Restore {
         /// An absolute path that the server can read.
         backup: PathBuf,
+    },
+    /// To take no new rooms and participants, to wait until nobody is there any more, and to stop.
+    Drain {
+        /// How long calls may go on, in seconds.
+        wait_s: u64,
+        /// Whether rooms that are in progress then are completed; else they are resumed by the next
+        /// process.
+        end_rooms: bool,
     },
 }
 
@@ -39,9 +48,16 @@ mod tests {
     #[test]
     fn requests_and_lines_are_what_is_documented() {
         let request: Request = serde_json::from_str(r#"{"command":"status"}"#).expect("as documented");
-        assert_eq!(request, Request::Status);
+        assert_eq!(request, Request::Status {});
         let request: Request = serde_json::from_str(r#"{"command":"restore","backup":"/b"}"#).expect("as documented");
         assert_eq!(request, Request::Restore { backup: "/b".into() });
+        let request: Request =
+            serde_json::from_str(r#"{"command":"drain","wait_s":60,"end_rooms":true}"#).expect("as documented");
+        let drain = Request::Drain {
+            wait_s: 60,
+            end_rooms: true,
+        };
+        assert_eq!(request, drain);
         for wrong in [r#"{"command":"fly"}"#, r#"{"command":"status","loud":true}"#, "{}", "7"] {
             assert!(serde_json::from_str::<Request>(wrong).is_err(), "{wrong}");
         }

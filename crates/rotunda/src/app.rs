@@ -8,12 +8,15 @@ use crate::config::Settings;
 use crate::credentials::Credentials;
 use crate::door::Door;
 use crate::rooms::Rooms;
+use crate::store_watch::StoreWatch;
 
 /// Shared by all requests and sockets; cheap to clone.
 #[derive(Clone)]
 pub struct App {
     /// Reads go straight to the store.
     pub store: Arc<dyn Store>,
+    /// Whether the store works at the moment.
+    pub watch: StoreWatch,
     /// Everything that changes a room goes through its task.
     pub rooms: Rooms,
     /// Accounts and API keys with their secrets.

@@ -8,15 +8,18 @@ pub mod command;
 pub mod config;
 pub mod credentials;
 pub mod door;
+pub mod drain;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz;
 pub mod limits;
+pub mod memory_watch;
 pub mod operator;
 pub mod restore;
 pub mod retention;
 pub mod rooms;
 pub mod server;
 pub mod signaling;
+pub mod store_watch;
 pub mod tls;
 pub mod webhooks;

@@ -14,8 +14,11 @@ pub const MEDIA_REGION_LEN_MAX: usize = 32;
 /// Candidates in an answer; further addresses of the machine are not advertised.
 pub const CANDIDATES_MAX: usize = 10;
 
-/// HTTP connections at once, WebSockets included. Further ones wait in the kernel's queue.
+/// HTTP connections at once, WebSockets included; fewer if the system grants fewer file descriptors.
+/// Further ones are answered with 503 and closed.
 pub const CONNECTIONS_MAX: usize = 20_000;
+/// File descriptors that connections leave to the database, media, callbacks and operators.
+pub const DESCRIPTORS_RESERVED: usize = 256;
 /// Bytes of a request's head. Longer ones are answered with 431.
 pub const REQUEST_HEAD_LEN_MAX: usize = 64 * 1024;
 /// Time for a request's head to arrive, idle connections included. Later the connection is closed.
@@ -57,6 +60,37 @@ pub const STORE_LAG_BUSY: Duration = Duration::from_secs(6);
 pub const BUSY_WAIT: Duration = Duration::from_secs(1);
 /// Shortest time between two log lines about the same kind of refusal.
 pub const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
+/// Time that a starting process waits for another one to release the database: longer than one that was
+/// told to stop takes. Past it the start fails.
+pub const PREDECESSOR_TIME_MAX: Duration = Duration::from_secs(8);
+/// How often it tries meanwhile.
+pub const PREDECESSOR_INTERVAL: Duration = Duration::from_millis(50);
+/// How often the use of memory is looked at.
+pub const MEMORY_WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// From this share of its limit on memory counts as nearly used up: new rooms and joins are refused.
+pub const MEMORY_NEAR_PERCENT: u32 = 90;
+/// Below this share they are taken again.
+pub const MEMORY_AGAIN_PERCENT: u32 = 80;
+/// What calls may be given to end while the server drains.
+pub const DRAIN_WAIT_MAX: Duration = Duration::from_secs(86_400);
+/// How often a draining server looks who is still there.
+pub const DRAIN_INTERVAL: Duration = Duration::from_millis(100);
+/// How often it says so if nothing changes.
+pub const DRAIN_PROGRESS: Duration = Duration::from_secs(10);
+/// Rooms that a draining server ends at once; the others wait for these.
+pub const DRAIN_AT_ONCE: usize = 64;
+/// Time for the callbacks of rooms that were ended by a drain. What is left is delivered by the next
+/// process.
+pub const DRAIN_CALLBACKS_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How often the store's condition is looked at.
+pub const STORE_WATCH_INTERVAL: Duration = Duration::from_millis(200);
+/// A write that takes longer is told as slow. Everything goes on.
+pub const STORE_SLOW: Duration = Duration::from_secs(1);
+/// A write that takes longer counts as a failing store: new rooms and joins are refused.
+pub const STORE_STALLED: Duration = Duration::from_secs(5);
+/// Time without trouble after which the store is told to work again.
+pub const STORE_QUIET: Duration = Duration::from_secs(2);
 
 /// Callbacks on their way at once. Further ones stay in the outbox.
 pub const CALLBACKS_IN_FLIGHT_MAX: usize = 64;
@@ -88,6 +122,7 @@ pub const OPERATOR_LINES: usize = 64;
 pub const OPERATOR_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const _: () = assert!(SOCKETS_OUTSIDE_ROOMS_MAX <= SOCKETS_MAX && SOCKETS_MAX <= CONNECTIONS_MAX);
+const _: () = assert!(PREDECESSOR_TIME_MAX.as_secs() > SHUTDOWN_TIME_MAX.as_secs());
 const _: () = assert!(CALLBACK_LEASE.as_secs() > 2 * CALLBACK_TIME_MAX.as_secs());
 
 #[cfg(test)]

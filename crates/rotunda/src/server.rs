@@ -2,6 +2,7 @@
 //! them. Nothing is global, so several servers fit in one process.
 
 mod claim;
+mod descriptors;
 mod error;
 mod health;
 mod listener;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use claim::Claim;
+pub use descriptors::raise as raise_descriptors;
 pub use error::StartError;
 pub use owner::Owner;
 
@@ -31,9 +33,11 @@ use crate::assets;
 use crate::config::{Certificate, Settings};
 use crate::door::Door;
 use crate::limits;
+use crate::memory_watch::MemoryWatch;
 use crate::retention;
 use crate::rooms::{Media, Rooms, RoomsConfig};
 use crate::signaling;
+use crate::store_watch::StoreWatch;
 use crate::tls;
 use crate::webhooks;
 
@@ -100,11 +104,14 @@ impl Server {
             media_region: settings.media_region.clone(),
             ad_hoc_max_participants: settings.max_participants.min(AD_HOC_PARTICIPANTS),
         };
-        let rooms = Rooms::start(Arc::clone(&store), media, config, callbacks).await?;
+        let memory = MemoryWatch::start(stop.clone(), &tasks);
+        let watch = StoreWatch::start(Arc::clone(&store), stop.clone(), &tasks);
+        let rooms = Rooms::start(Arc::clone(&store), watch.clone(), memory, media, config, callbacks).await?;
         retention::start(Arc::clone(&store), settings.keep, stop.clone(), &tasks);
 
         let app = App {
             store,
+            watch,
             rooms,
             credentials,
             door: Arc::new(Door::new(settings.door, Instant::now())),
@@ -234,7 +241,7 @@ fn open_store(claim: &Claim) -> Result<Arc<dyn Store>, StartError> {
     Ok(Arc::new(store))
 }
 
-/// A predecessor in this process may need a moment to let go of the port.
+/// A predecessor, in this process or another, may need a moment to let go of the port.
 async fn start_media(addr: SocketAddr, wait: Duration) -> Result<Media, StartError> {
     let began = Instant::now();
     loop {

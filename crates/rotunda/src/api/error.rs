@@ -202,6 +202,8 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::RoomExists => Fault::RoomExists.into(),
             StoreError::RoomNotInProgress => Fault::RoomStatus.into(),
+            // Whoever watches the store tells of it, once.
+            StoreError::Unavailable { .. } => Self::Busy,
             error => Self::Store(error),
         }
     }

@@ -5,12 +5,14 @@ mod backup;
 mod check;
 mod data_dir;
 mod dev;
+mod drain;
 mod env;
 mod load;
 mod progress;
 mod restore;
 mod serve;
 mod signals;
+mod span;
 mod status;
 mod token;
 
@@ -99,6 +101,8 @@ enum Command {
     Load(load::LoadArgs),
     /// Tells whether a server runs on the data directory, and what it serves
     Status(data_dir::DataDir),
+    /// Takes nobody new, waits until calls have ended, and stops the server; for taking a machine out of service
+    Drain(drain::DrainArgs),
 }
 
 /// What all commands take.
@@ -180,6 +184,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Status(data) => status::run(&data),
+        Command::Drain(args) => drain::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

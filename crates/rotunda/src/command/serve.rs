@@ -1,6 +1,7 @@
 //! `rotunda serve`: the server of an installation.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use store::DatabaseCopy;
 use tokio::task::JoinHandle;
@@ -9,9 +10,11 @@ use super::restore::advised;
 use super::signals::Signals;
 use super::{Failure, Options, print, runtime, start_log, with_causes};
 use crate::config::{Data, Raw, Settings};
+use crate::drain::{self, Drained, Plan};
+use crate::limits;
 use crate::operator::{Channel, Job, Reply, Request};
 use crate::restore::{self, RestoreError};
-use crate::server::{Server, StartError};
+use crate::server::{Server, StartError, raise_descriptors};
 
 /// Serves until SIGTERM or SIGINT.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
@@ -25,37 +28,66 @@ pub(super) fn serve(settings: Settings, ready: impl FnOnce(&Server) -> Result<()
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         let mut signals = Signals::listen()?;
+        raise_descriptors();
         let mut server = Server::start(settings).await?;
         let mut operators = channel(&server);
         ready(&server)?;
-        let mut restoring: Option<JoinHandle<Prepared>> = None;
-        loop {
+        let mut work: Option<JoinHandle<Work>> = None;
+        let drained = loop {
             tokio::select! {
-                () = signals.next() => break,
+                () = signals.next() => break None,
                 job = next(&mut operators) => match job.request {
-                    Request::Status => job.reply.done(status(&server)).await,
-                    Request::Restore { .. } if restoring.is_some() => {
-                        job.reply.failed("another restore is under way; wait for its end").await;
+                    Request::Status {} => job.reply.done(status(&server)).await,
+                    Request::Restore { .. } | Request::Drain { .. } if work.is_some() => {
+                        job.reply.failed("a drain or a restore is under way; wait for its end").await;
                     }
-                    Request::Restore { backup } => restoring = prepare(&server, backup, job.reply),
+                    Request::Restore { backup } => work = prepare(&server, backup, job.reply),
+                    Request::Drain { wait_s, end_rooms } => {
+                        let wait = Duration::from_secs(wait_s).min(limits::DRAIN_WAIT_MAX);
+                        work = Some(drain(&server, Plan { wait, end_rooms }, job.reply));
+                    }
                 },
-                prepared = finished(&mut restoring) => match prepared.copy {
-                    Ok(copy) => server = swap(server, prepared.backup, copy, prepared.reply).await?,
-                    Err(error) => prepared.reply.failed(advised(&error)).await,
+                done = finished(&mut work) => match done {
+                    Work::Prepared(Prepared { backup, copy: Ok(copy), reply }) => {
+                        server = swap(server, backup, copy, reply).await?;
+                    }
+                    Work::Prepared(Prepared { copy: Err(error), reply, .. }) => reply.failed(advised(&error)).await,
+                    Work::Drained(Drained::Done(sentence), reply) => break Some((sentence, reply)),
+                    Work::Drained(Drained::GivenUp, _) => {
+                        tracing::warn!("the drain was given up; everybody is taken again");
+                    }
                 },
             }
-        }
+        };
         tracing::info!("stopping; participants resume with the next start");
         tokio::select! {
             () = server.shutdown() => {}
             // A second signal does not wait.
             () = signals.next() => {}
         }
+        if let Some((sentence, reply)) = drained {
+            reply.done(format!("{sentence}; the server has stopped")).await;
+        }
         Ok(())
     });
     // Tasks that wait for nothing but the end do not hold it up.
-    runtime.shutdown_timeout(std::time::Duration::from_millis(100));
+    runtime.shutdown_timeout(Duration::from_millis(100));
     result
+}
+
+/// What operators ask that takes its time; one at a time, while the server serves on.
+enum Work {
+    Prepared(Prepared),
+    Drained(Drained, Reply),
+}
+
+fn drain(server: &Server, plan: Plan, reply: Reply) -> JoinHandle<Work> {
+    tracing::warn!(wait = ?plan.wait, end_rooms = plan.end_rooms, "draining: nobody new is taken");
+    let app = server.app().clone();
+    tokio::spawn(async move {
+        let end = drain::drain(&app, plan, &reply).await;
+        Work::Drained(end, reply)
+    })
 }
 
 /// What a restore is to put in place, or why it cannot.
@@ -66,27 +98,29 @@ struct Prepared {
 }
 
 /// Copies and checks the backup while the server serves on.
-fn prepare(server: &Server, backup: PathBuf, reply: Reply) -> Option<JoinHandle<Prepared>> {
+fn prepare(server: &Server, backup: PathBuf, reply: Reply) -> Option<JoinHandle<Work>> {
     let Data::Directory(directory) = server.app().settings.data.clone() else {
         // There is no socket to ask by, either.
         return None;
     };
     tracing::info!(backup = %backup.display(), "a backup is copied and checked, to be restored");
-    Some(tokio::task::spawn_blocking(move || Prepared {
-        copy: restore::prepare(&backup, &directory, &mut |sentence| reply.progress(sentence)),
-        backup,
-        reply,
+    Some(tokio::task::spawn_blocking(move || {
+        Work::Prepared(Prepared {
+            copy: restore::prepare(&backup, &directory, &mut |sentence| reply.progress(sentence)),
+            backup,
+            reply,
+        })
     }))
 }
 
-/// Waits for the restore under way; for ever if there is none.
-async fn finished(restoring: &mut Option<JoinHandle<Prepared>>) -> Prepared {
-    if let Some(task) = restoring {
+/// Waits for the work under way; for ever if there is none.
+async fn finished(work: &mut Option<JoinHandle<Work>>) -> Work {
+    if let Some(task) = work {
         let end = task.await;
-        *restoring = None;
+        *work = None;
         match end {
-            Ok(prepared) => return prepared,
-            Err(error) => tracing::error!(%error, "a restore failed"),
+            Ok(done) => return done,
+            Err(error) => tracing::error!(%error, "what an operator asked for failed"),
         }
     }
     std::future::pending().await

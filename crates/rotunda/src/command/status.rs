@@ -9,7 +9,7 @@ use crate::operator::{self, AskError, Request};
 /// Asks the server that runs on the data directory.
 pub(super) fn run(data: &DataDir) -> Result<(), Failure> {
     let directory = data.directory()?;
-    let answer = operator::ask(&directory, &Request::Status, |_| ());
+    let answer = operator::ask(&directory, &Request::Status {}, |_| ());
     print(&format!(
         "{}\n",
         answer.map_err(|error| unanswered(&error, &directory))?

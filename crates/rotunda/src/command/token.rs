@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 
 use super::env::{Known, known};
+use super::span::span_s;
 use super::{Failure, Options, print};
 use crate::access_token;
 
@@ -47,20 +48,9 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
     print(&format!("{token}\n"))
 }
 
-/// `90s`, `30m`, `4h`, `1d` or bare seconds, as seconds.
 fn lifetime_s(text: &str) -> Result<i64, String> {
-    let (digits, unit_s) = match text.char_indices().last() {
-        Some((end, 's')) => (&text[..end], 1),
-        Some((end, 'm')) => (&text[..end], 60),
-        Some((end, 'h')) => (&text[..end], 60 * 60),
-        Some((end, 'd')) => (&text[..end], 24 * 60 * 60),
-        _ => (text, 1),
-    };
-    let seconds = digits
-        .parse::<u32>()
-        .ok()
-        .and_then(|number| i64::from(number).checked_mul(unit_s));
-    seconds
+    span_s(text)
+        .and_then(|seconds| i64::try_from(seconds).ok())
         .filter(|seconds| (1..=access_token::LIFETIME_MAX_S).contains(seconds))
         .ok_or_else(|| "a time such as 90s, 30m or 4h, at most 24h".to_owned())
 }

@@ -13,7 +13,7 @@ use super::*;
 async fn asked(directory: PathBuf) -> (Result<String, AskError>, Vec<String>) {
     let ask = move || {
         let mut told = Vec::new();
-        let answer = super::ask(&directory, &Request::Status, |line| told.push(line.to_owned()));
+        let answer = super::ask(&directory, &Request::Status {}, |line| told.push(line.to_owned()));
         (answer, told)
     };
     tokio::task::spawn_blocking(ask).await.unwrap()
@@ -43,7 +43,7 @@ async fn a_request_is_answered_with_progress_and_an_end() {
     assert_eq!(mode & 0o777, 0o600);
     let asking = tokio::spawn(asked(directory.path().to_owned()));
     let job = channel.next().await;
-    assert_eq!(job.request, Request::Status);
+    assert_eq!(job.request, Request::Status {});
     job.reply.progress("half of it");
     job.reply.done("all of it").await;
     let (answer, told) = asking.await.unwrap();

@@ -29,3 +29,25 @@ pub(super) const SHUTDOWN_WAIT: Duration = Duration::from_secs(4);
 /// Batches of changes that a room may have waiting for a slow store. Past it the room hears no
 /// more commands until the store has caught up: sockets wait, the API is told that it is busy.
 pub(super) const UNWRITTEN_BATCHES: usize = 256;
+
+/// The longest pause between two tries to write a room's changes while the store cannot be written.
+/// Their order is kept; there is no last try.
+pub(super) const WRITE_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How long the API waits for a change to be stored. Past it the answer is "busy", and the change is
+/// made when it can be.
+pub(super) const STORED_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a client that wants in waits for its row to be stored. Past it it is told that the server
+/// is busy, and its row ends as soon as it begins.
+pub(super) const ADMISSION_WAIT: Duration = Duration::from_secs(10);
+
+/// A room that the store refuses is restored from what is stored, unless it lived shorter than this:
+/// then it would be refused for ever, and stands still until the next start.
+pub(super) const REOPEN_AGE: Duration = Duration::from_secs(2);
+
+/// How long nothing may arrive from any client before an operator is told.
+pub(super) const SILENCE: Duration = Duration::from_secs(15);
+
+/// How often that is looked at.
+pub(super) const SILENCE_WATCH_INTERVAL: Duration = Duration::from_secs(1);

@@ -5,9 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use sfu::{Command, Event, Sfu, SfuConfig, TransportId};
 use tokio::sync::mpsc;
+
+use super::limits;
+use super::paths::{Paths, Told};
 
 /// Where a room hears of its transports. Unbounded: the media plane tells of few things for each
 /// transport, and transports are bounded by participants.
@@ -19,6 +23,7 @@ type Owners = Arc<Mutex<HashMap<TransportId, Facts>>>;
 pub struct Media {
     sfu: Sfu,
     owners: Owners,
+    paths: Arc<Mutex<Paths>>,
     next: AtomicU64,
 }
 
@@ -26,10 +31,20 @@ impl Media {
     /// Binds the media port and starts the workers.
     pub fn start(config: SfuConfig) -> io::Result<Self> {
         let owners = Owners::default();
-        let listed = Arc::clone(&owners);
+        let paths = Arc::<Mutex<Paths>>::default();
+        let (listed, watched) = (Arc::clone(&owners), Arc::clone(&paths));
         let sfu = Sfu::start(config, move |event| {
             let transport = match &event {
-                Event::Connected { transport } | Event::Interrupted { transport } | Event::Lost { transport, .. } => {
+                Event::Connected { transport } => {
+                    lock(&watched).up(*transport);
+                    *transport
+                }
+                Event::Interrupted { transport } => {
+                    lock(&watched).down(*transport, Instant::now());
+                    *transport
+                }
+                Event::Lost { transport, .. } => {
+                    lock(&watched).gone(*transport);
                     *transport
                 }
             };
@@ -41,6 +56,7 @@ impl Media {
         Ok(Self {
             sfu,
             owners,
+            paths,
             next: AtomicU64::new(1),
         })
     }
@@ -48,6 +64,23 @@ impl Media {
     /// The address bound.
     pub fn local_addr(&self) -> SocketAddr {
         self.sfu.local_addr()
+    }
+
+    /// Tells an operator, for ever, when media arrives from nobody, and when it does again.
+    pub(super) async fn watch(&self) {
+        loop {
+            tokio::time::sleep(limits::SILENCE_WATCH_INTERVAL).await;
+            let told = lock(&self.paths).observe(Instant::now());
+            match told {
+                Some(Told::Silence(connections)) => tracing::error!(
+                    connections,
+                    "no media arrives from anybody at UDP {}: is the port blocked, or the network away? Signaling and the API go on",
+                    self.local_addr()
+                ),
+                Some(Told::Heard(after)) => tracing::warn!("media arrives again, after {:.0} s", after.as_secs_f64()),
+                None => {}
+            }
+        }
     }
 
     /// Whether the media plane works.
@@ -69,6 +102,9 @@ impl Media {
 
     /// Tells the media plane.
     pub(super) fn send(&self, command: Command) {
+        if let Command::Apply { transport, .. } = &command {
+            lock(&self.paths).awaited(*transport, Instant::now());
+        }
         if !self.sfu.send(command) {
             tracing::error!("the media worker is gone: restart the server");
         }
@@ -77,11 +113,12 @@ impl Media {
     /// Ends a transport; its owner hears no more of it.
     pub(super) fn close(&self, transport: TransportId) {
         lock(&self.owners).remove(&transport);
+        lock(&self.paths).gone(transport);
         self.send(Command::Close { transport });
     }
 }
 
-fn lock(owners: &Owners) -> std::sync::MutexGuard<'_, HashMap<TransportId, Facts>> {
-    // The map is whole after each single insert, remove or get, also if a holder panicked.
-    owners.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(map: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Both maps are whole after each single insert, remove or get, also if a holder panicked.
+    map.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,6 +3,7 @@
 mod lag;
 mod limits;
 mod media;
+mod paths;
 mod seat;
 pub(crate) mod session;
 pub(crate) mod socket;
@@ -12,7 +13,7 @@ pub(crate) mod wire;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::memory_watch::MemoryWatch;
+use crate::store_watch::StoreWatch;
 use crate::webhooks::Waker;
 
 use self::lag::StoreLag;
@@ -34,7 +37,7 @@ pub use self::media::Media;
 use self::seat::Seat;
 use self::socket::{Outgoing, Socket};
 pub(crate) use self::task::wall;
-use self::task::{Command, JoinCommand, RoomTask, SyncCommand};
+use self::task::{Command, JoinCommand, RoomEnd, RoomTask, SyncCommand};
 
 /// How rooms are run.
 #[derive(Debug, Clone)]
@@ -57,11 +60,15 @@ pub struct Rooms {
 
 struct Shared {
     store: Arc<dyn Store>,
+    watch: StoreWatch,
+    memory: MemoryWatch,
     media: Media,
     config: RoomsConfig,
     /// Poked when there may be callbacks to deliver.
     callbacks: Waker,
     live: Mutex<HashMap<RoomSid, LiveHandle>>,
+    /// Set while the server waits for its rooms to end: it takes no new ones, nor participants.
+    draining: AtomicBool,
     closing: CancellationToken,
     tasks: TaskTracker,
     sockets: AtomicU64,
@@ -72,6 +79,23 @@ struct Shared {
 struct LiveHandle {
     account: AccountSid,
     commands: mpsc::Sender<Command>,
+    /// How many participants are in it.
+    present: Arc<AtomicUsize>,
+}
+
+/// What a room's task takes over of its registration.
+struct Inbox {
+    commands: mpsc::Receiver<Command>,
+    present: Arc<AtomicUsize>,
+}
+
+/// How much goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Occupancy {
+    /// Connected or reconnecting.
+    pub participants: usize,
+    /// With at least one participant.
+    pub rooms: usize,
 }
 
 /// Why a room did not do what it was asked.
@@ -89,7 +113,8 @@ pub enum RoomsError {
     /// No such participant in the room, in any state.
     #[error("there is no such participant")]
     ParticipantNotFound,
-    /// The room's command queue is full, or the server is shutting down: try again.
+    /// The room's queue is full, the server is about to stop, or the store cannot be written: try
+    /// again.
     #[error("the room is busy")]
     Busy,
     /// The store failed.
@@ -128,16 +153,21 @@ impl Rooms {
     /// Takes over the rooms that an earlier process left, and is ready.
     pub async fn start(
         store: Arc<dyn Store>,
+        watch: StoreWatch,
+        memory: MemoryWatch,
         media: Media,
         config: RoomsConfig,
         callbacks: Waker,
     ) -> Result<Self, StoreError> {
         let shared = Shared {
             store,
+            watch,
+            memory,
             media,
             config,
             callbacks,
             live: Mutex::default(),
+            draining: AtomicBool::new(false),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
             sockets: AtomicU64::new(1),
@@ -146,9 +176,14 @@ impl Rooms {
         let rooms = Self {
             shared: Arc::new(shared),
         };
+        let shared = Arc::clone(&rooms.shared);
+        rooms.shared.tasks.spawn(async move {
+            shared.closing.run_until_cancelled(shared.media.watch()).await;
+        });
         let left = rooms.shared.store.take_over(task::wall()).await?;
         for room in left {
-            rooms.restore(room);
+            let inbox = rooms.register(room.room.account, room.room.new.sid);
+            rooms.restore(room, inbox);
         }
         Ok(rooms)
     }
@@ -181,6 +216,40 @@ impl Rooms {
         }
     }
 
+    /// Whether new rooms and participants are taken: the store works, there is memory, and the server is to
+    /// go on.
+    pub fn is_open(&self) -> bool {
+        self.shared.is_open()
+    }
+
+    /// From now on new rooms and participants are refused as busy, or taken again.
+    pub fn set_draining(&self, draining: bool) {
+        self.shared.draining.store(draining, Ordering::Relaxed);
+    }
+
+    /// Whether [`Rooms::set_draining`] is on.
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    /// The rooms in progress, with the account of each.
+    pub fn list(&self) -> Vec<(AccountSid, RoomSid)> {
+        let live = lock(&self.shared.live);
+        live.iter().map(|(sid, handle)| (handle.account, *sid)).collect()
+    }
+
+    /// How many participants are in rooms, and in how many rooms; those that may come back included.
+    pub fn occupancy(&self) -> Occupancy {
+        let live = lock(&self.shared.live);
+        let counts = live.values().map(|handle| handle.present.load(Ordering::Relaxed));
+        counts
+            .filter(|present| *present > 0)
+            .fold(Occupancy::default(), |sum, present| Occupancy {
+                participants: sum.participants + present,
+                rooms: sum.rooms + 1,
+            })
+    }
+
     /// Creates a room. The row as stored.
     ///
     /// Runs to its end also if the caller goes away, so that no room is stored without a task.
@@ -195,7 +264,7 @@ impl Rooms {
         room: NewRoom,
         by: Option<Audit>,
     ) -> Result<RoomRow, RoomsError> {
-        if self.shared.closing.is_cancelled() {
+        if !self.is_open() {
             return Err(RoomsError::Busy);
         }
         let rooms = self.clone();
@@ -259,8 +328,8 @@ impl Rooms {
         let handle = self.live(account, room).ok_or(RoomsError::RoomNotInProgress)?;
         let (stored, wait) = oneshot::channel();
         self.ask(&handle, Command::Complete { by, stored }).await?;
-        // An error means that the room ended by itself meanwhile.
-        if wait.await.is_err() {
+        // False if the room ended by itself meanwhile.
+        if !is_stored(wait).await? {
             return Err(RoomsError::RoomNotInProgress);
         }
         self.shared
@@ -301,8 +370,8 @@ impl Rooms {
                 },
             )
             .await?;
-            // An error means that the room ended meanwhile, and the participant with it.
-            let _ended = wait.await;
+            // False if the room ended meanwhile, and the participant with it.
+            is_stored(wait).await?;
         }
         self.shared
             .store
@@ -465,7 +534,7 @@ impl Rooms {
         }
     }
 
-    fn restore(&self, left: LiveRoom) {
+    fn restore(&self, left: LiveRoom, inbox: Inbox) {
         let wall = task::wall();
         let row = left.room;
         let config = self.room_config(&row);
@@ -494,19 +563,53 @@ impl Rooms {
             participants,
         };
         let room = Room::restore(config, restored, now());
-        let inbox = self.register(row.account, row.new.sid);
         self.run(row, room, seats, inbox);
     }
 
-    fn register(&self, account: AccountSid, room: RoomSid) -> mpsc::Receiver<Command> {
-        let (commands, inbox) = mpsc::channel(limits::COMMANDS);
-        lock(&self.shared.live).insert(room, LiveHandle { account, commands });
-        inbox
+    /// Restores a room from what is stored, since the store refused what it had become. Who asks for
+    /// it meanwhile waits in its queue.
+    async fn reopen(&self, account: AccountSid, sid: RoomSid) {
+        let inbox = self.register(account, sid);
+        let left = loop {
+            match self.shared.store.take_over_room(account, sid, task::wall()).await {
+                Err(StoreError::Unavailable { .. }) => tokio::time::sleep(limits::WRITE_PAUSE_MAX).await,
+                other => break other,
+            }
+        };
+        match left {
+            Ok(Some(left)) => self.restore(left, inbox),
+            Ok(None) => self.shared.forget(sid),
+            Err(error) => {
+                tracing::error!(room = %sid, error = &error as &dyn std::error::Error, "the room could not be restored: the next start tries again");
+                self.shared.forget(sid);
+            }
+        }
     }
 
-    fn run(&self, row: RoomRow, room: Room, seats: Vec<Seat>, inbox: mpsc::Receiver<Command>) {
-        let task = RoomTask::new(Arc::clone(&self.shared), row, room, seats);
-        self.shared.tasks.spawn(task.run(inbox, self.shared.closing.clone()));
+    fn register(&self, account: AccountSid, room: RoomSid) -> Inbox {
+        let (commands, inbox) = mpsc::channel(limits::COMMANDS);
+        let present = Arc::<AtomicUsize>::default();
+        let handle = LiveHandle {
+            account,
+            commands,
+            present: Arc::clone(&present),
+        };
+        lock(&self.shared.live).insert(room, handle);
+        Inbox {
+            commands: inbox,
+            present,
+        }
+    }
+
+    fn run(&self, row: RoomRow, room: Room, seats: Vec<Seat>, inbox: Inbox) {
+        let (account, sid) = (row.account, row.new.sid);
+        let task = RoomTask::new(Arc::clone(&self.shared), row, room, seats, inbox.present);
+        let rooms = self.clone();
+        self.shared.tasks.spawn(async move {
+            if task.run(inbox.commands, rooms.shared.closing.clone()).await == RoomEnd::Refused {
+                rooms.reopen(account, sid).await;
+            }
+        });
     }
 
     fn room_config(&self, row: &RoomRow) -> RoomConfig {
@@ -530,6 +633,9 @@ impl Rooms {
     }
 
     async fn ask(&self, handle: &LiveHandle, command: Command) -> Result<(), RoomsError> {
+        if !self.shared.watch.is_fit() {
+            return Err(RoomsError::Busy);
+        }
         match handle.commands.send_timeout(command, limits::COMMAND_WAIT).await {
             Ok(()) => Ok(()),
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(RoomsError::Busy),
@@ -538,6 +644,15 @@ impl Rooms {
             }
             Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(RoomsError::RoomNotInProgress),
         }
+    }
+}
+
+/// Waits until a change is stored; false if the room was over before. A change that is not stored in
+/// time is stored later.
+async fn is_stored(wait: oneshot::Receiver<()>) -> Result<bool, RoomsError> {
+    match tokio::time::timeout(limits::STORED_WAIT, wait).await {
+        Ok(stored) => Ok(stored.is_ok()),
+        Err(_) => Err(RoomsError::Busy),
     }
 }
 
@@ -566,6 +681,13 @@ impl Attached {
 }
 
 impl Shared {
+    fn is_open(&self) -> bool {
+        !self.draining.load(Ordering::Relaxed)
+            && !self.closing.is_cancelled()
+            && self.watch.is_fit()
+            && self.memory.is_fit()
+    }
+
     fn forget(&self, room: RoomSid) {
         lock(&self.live).remove(&room);
     }

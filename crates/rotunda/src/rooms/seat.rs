@@ -30,6 +30,8 @@ pub(super) struct Seat {
     pub(super) socket: Option<Socket>,
     /// Whether it was told that it is in.
     pub(super) admitted: bool,
+    /// Of one that wants in: until when it waits for its row.
+    pub(super) admission_due: Option<Instant>,
     pub(super) peer: Option<Peer>,
     /// Peer connections it had; part of the ids of what it receives, since the SDK keeps dead
     /// track objects when ids return (signaling.md section 5.5).
@@ -62,6 +64,7 @@ impl Seat {
             session_text: String::new(),
             socket: None,
             admitted: false,
+            admission_due: None,
             peer: None,
             generation: 0,
             arriving: Vec::new(),

@@ -9,6 +9,7 @@ pub(super) use self::peers::is_answerable;
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use protocol::signaling::{PeerConnectionState, RoomUpdate, RoomUpdateBody, ServerMessage};
@@ -73,6 +74,15 @@ pub(super) struct SyncCommand {
     pub(super) taken: oneshot::Sender<()>,
 }
 
+/// How a room's task ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RoomEnd {
+    /// The room is over, goes on elsewhere, or the server stops.
+    Over,
+    /// The store refused what the room had become; the room goes on from what is stored.
+    Refused,
+}
+
 type Write = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
 pub(super) struct RoomTask {
@@ -90,11 +100,22 @@ pub(super) struct RoomTask {
     audits: Vec<Audit>,
     writing: Option<(u64, Write)>,
     waiting: Vec<(u64, oneshot::Sender<()>)>,
+    /// The last batch that is stored.
+    stored_batch: u64,
     ended: bool,
+    since: Instant,
+    /// Told to the registry: how many are in the room.
+    present: Arc<AtomicUsize>,
 }
 
 impl RoomTask {
-    pub(super) fn new(shared: Arc<Shared>, row: RoomRow, room: Room, seats: Vec<Seat>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        row: RoomRow,
+        room: Room,
+        seats: Vec<Seat>,
+        present: Arc<AtomicUsize>,
+    ) -> Self {
         let (facts, heard) = mpsc::unbounded_channel();
         Self {
             name: row.new.unique_name.clone().unwrap_or_else(|| row.new.sid.to_string()),
@@ -109,25 +130,28 @@ impl RoomTask {
             audits: Vec::new(),
             writing: None,
             waiting: Vec::new(),
+            stored_batch: 0,
             ended: false,
+            since: Instant::now(),
+            present,
         }
     }
 
     /// Runs until the room is over, or until the server stops: then everyone is left as
     /// `reconnecting` and every socket closed with 1012.
-    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, closing: CancellationToken) {
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, closing: CancellationToken) -> RoomEnd {
         let mut stopping = false;
-        loop {
+        let end = loop {
             self.turn();
             if (self.ended || stopping) && self.writing.is_none() {
-                break;
+                break RoomEnd::Over;
             }
             let deadline = self.deadline();
             let is_open = !self.ended && !stopping && self.unwritten.len() < limits::UNWRITTEN_BATCHES;
             tokio::select! {
                 stored = written(&mut self.writing) => {
-                    if !self.stored(stored) {
-                        break;
+                    if let Some(end) = self.stored(stored) {
+                        break end;
                     }
                 }
                 Some(event) = self.heard.recv() => self.media_told(event),
@@ -141,10 +165,11 @@ impl RoomTask {
                 }
                 () = sleep_until(deadline) => self.expire(),
             }
-        }
+        };
         for (_, seat) in std::mem::take(&mut self.seats) {
             self.unseat(seat, Outgoing::Close(1012));
         }
+        end
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -152,7 +177,13 @@ impl RoomTask {
             .seats
             .values()
             .filter_map(|seat| seat.peer.as_ref()?.connection.poll_timeout());
-        self.room.poll_timeout().into_iter().chain(peers).min()
+        let admissions = self.seats.values().filter_map(|seat| seat.admission_due);
+        self.room
+            .poll_timeout()
+            .into_iter()
+            .chain(peers)
+            .chain(admissions)
+            .min()
     }
 
     fn expire(&mut self) {
@@ -160,6 +191,7 @@ impl RoomTask {
         if self.room.poll_timeout().is_some_and(|due| due <= now.mono) {
             self.room.handle(Input::Timeout, now);
         }
+        self.turn_away(now);
         let due: Vec<ParticipantSid> = self
             .seats
             .values()
@@ -174,6 +206,25 @@ impl RoomTask {
                 peer.connection.handle_timeout(now.mono);
             }
             self.describe(participant);
+        }
+    }
+
+    /// Whoever waited too long for its row is told to come again.
+    fn turn_away(&mut self, now: Now) {
+        let due = self
+            .seats
+            .values_mut()
+            .filter(|seat| seat.admission_due.is_some_and(|due| due <= now.mono));
+        let mut late = Vec::new();
+        for seat in due {
+            seat.admission_due = None;
+            if let Some(socket) = seat.socket.take() {
+                socket.send(Outgoing::Farewell(Some(wire::busy())));
+            }
+            late.push(seat.sid);
+        }
+        for participant in late {
+            self.room.handle(Input::Leave { participant }, now);
         }
     }
 
@@ -211,18 +262,29 @@ impl RoomTask {
         if batch > before {
             self.audits.extend(by);
         }
-        self.waiting.push((batch, stored));
+        if batch > self.stored_batch {
+            self.waiting.push((batch, stored));
+        } else {
+            // There was nothing to change. Who asked may be gone.
+            let _gone = stored.send(());
+        }
     }
 
     fn join(&mut self, join: JoinCommand) {
         if self.room.is_completed() {
             return; // `taken` is dropped: the registry looks again
         }
+        if !self.shared.is_open() {
+            join.socket.send(Outgoing::Farewell(Some(wire::busy())));
+            let _gone = join.taken.send(());
+            return;
+        }
         let (session_text, session) = super::session::open(self.row.new.sid, join.participant);
         let mut seat = Seat::new(join.participant, join.identity.clone(), session, self.first_revision());
         seat.session_text = session_text;
         seat.socket = Some(join.socket);
         seat.arriving = join.peers;
+        seat.admission_due = Some(Instant::now() + limits::ADMISSION_WAIT);
         self.seats.insert(join.participant, seat);
         // The socket may be gone by now; its end comes as a command of its own.
         let _gone = join.taken.send(());
@@ -330,6 +392,7 @@ impl RoomTask {
                 Output::Ended => self.ended = true,
             }
         }
+        self.present.store(self.room.len(), Ordering::Relaxed);
         self.write();
         self.route();
         self.flush();
@@ -360,10 +423,11 @@ impl RoomTask {
                         .write_audited(account, room, epoch, changes.clone(), audits.clone())
                         .await
                     {
-                        Err(StoreError::Backend(error)) => {
-                            tracing::error!(%room, error = %chain(&*error), "the database failed: trying again in {pause:?}");
+                        // Whoever watches the store tells of it, once for all rooms.
+                        Err(error @ StoreError::Unavailable { .. }) => {
+                            tracing::debug!(%room, error = %chain(&error), "not written: trying again in {pause:?}");
                             tokio::time::sleep(pause).await;
-                            pause = (pause * 2).min(Duration::from_secs(5));
+                            pause = (pause * 2).min(limits::WRITE_PAUSE_MAX);
                         }
                         other => return other,
                     }
@@ -372,20 +436,31 @@ impl RoomTask {
         ));
     }
 
-    /// False if the room must not go on here.
-    fn stored(&mut self, (batch, result): (u64, Result<(), StoreError>)) -> bool {
+    /// How the room ends, if it must not go on as it is.
+    fn stored(&mut self, (batch, result): (u64, Result<(), StoreError>)) -> Option<RoomEnd> {
         if let Err(error) = result {
-            tracing::error!(room = %self.row.new.sid, %error, "the room's changes were refused by the store: its clients will resume");
             self.shared.forget(self.row.new.sid);
-            return false;
+            return Some(self.refused(&error));
         }
         self.shared.callbacks.wake();
+        self.stored_batch = batch;
         self.room.handle(Input::Stored { batch }, now());
         // `extract_if` keeps the order; who asked may be gone.
         for (_, waiter) in self.waiting.extract_if(.., |(wanted, _)| *wanted <= batch) {
             let _gone = waiter.send(());
         }
-        true
+        None
+    }
+
+    fn refused(&self, error: &StoreError) -> RoomEnd {
+        let is_elsewhere = matches!(error, StoreError::Fenced | StoreError::RoomNotInProgress);
+        let end = if is_elsewhere || self.since.elapsed() < limits::REOPEN_AGE {
+            RoomEnd::Over
+        } else {
+            RoomEnd::Refused
+        };
+        tracing::error!(room = %self.row.new.sid, error = %chain(error), ?end, "the store refused the room's changes: clients resume from what is stored");
+        end
     }
 
     fn dismiss(&mut self, participant: ParticipantSid, reason: Dismissal) {

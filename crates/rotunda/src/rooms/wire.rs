@@ -69,6 +69,11 @@ pub(crate) fn error(code: u32, message: &str) -> ServerMessage {
     }
 }
 
+/// What a client is told that may come again.
+pub(crate) fn busy() -> ServerMessage {
+    error(53006, "Video server is busy")
+}
+
 pub(super) fn refusal(refusal: Refusal) -> ServerMessage {
     match refusal {
         Refusal::RoomFull => error(53105, "Room contains too many Participants"),

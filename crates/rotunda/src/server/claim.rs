@@ -2,13 +2,15 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use store::DatabaseLock;
+use store::{DatabaseLock, StoreError};
 
 use super::{DATABASE, StartError, make_private_dir};
 use crate::config::{Data, Settings};
+use crate::limits;
 
 /// The data directory and the address of HTTP, for the one server that these settings are of.
 pub struct Claim {
@@ -29,6 +31,7 @@ impl Claim {
         };
         let listener = tokio::net::TcpListener::bind(settings.http_addr).await.map_err(http)?;
         let listener = listener.into_std().map_err(http)?;
+        let mut media_wait = Duration::ZERO;
         let lock = match &settings.data {
             Data::Memory => None,
             Data::Directory(dir) => {
@@ -36,14 +39,18 @@ impl Claim {
                     dir: dir.clone(),
                     source,
                 })?;
-                Some(DatabaseLock::take(&dir.join(DATABASE))?)
+                let (lock, waited) = lock(&dir.join(DATABASE)).await?;
+                if waited {
+                    media_wait = limits::MEDIA_PORT_WAIT;
+                }
+                Some(lock)
             }
         };
         Ok(Self {
             settings,
             lock,
             listener,
-            media_wait: Duration::ZERO,
+            media_wait,
         })
     }
 
@@ -60,5 +67,24 @@ impl Claim {
             listener: self.listener.try_clone()?,
             media_wait: self.media_wait,
         })
+    }
+}
+
+/// Takes the database. If another process has it, its end is waited for, since it may have been told
+/// to end just now; whether that was so is the second value.
+async fn lock(database: &Path) -> Result<(Arc<DatabaseLock>, bool), StoreError> {
+    let start = Instant::now();
+    let mut waited = false;
+    loop {
+        match DatabaseLock::take(database) {
+            Err(StoreError::InUse { .. }) if start.elapsed() < limits::PREDECESSOR_TIME_MAX => {
+                if !waited {
+                    tracing::info!("another process uses the database: waiting for its end");
+                }
+                waited = true;
+                tokio::time::sleep(limits::PREDECESSOR_INTERVAL).await;
+            }
+            other => return Ok((other?, waited)),
+        }
     }
 }

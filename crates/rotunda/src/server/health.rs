@@ -14,6 +14,9 @@ use crate::app::App;
 /// How long an answer of `/readyz` holds. It costs a synced write, and strangers may ask.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a check may take; longer counts as failed.
+const CHECK_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// `GET /healthz`: the process answers.
 pub(super) async fn alive() -> &'static str {
     "ok\n"
@@ -42,25 +45,32 @@ impl Readiness {
         {
             return works;
         }
-        let checked = self.app.store.check().await;
-        if let Err(error) = &checked {
-            tracing::error!(error = error as &dyn std::error::Error, "the store failed its check");
-        }
-        *last = Some((Instant::now(), checked.is_ok()));
-        checked.is_ok()
+        // A store that stands still is not waited for: the probe is asked for an answer.
+        let works = self.app.watch.is_fit()
+            && matches!(
+                tokio::time::timeout(CHECK_TIME_MAX, self.app.store.check()).await,
+                Ok(Ok(()))
+            );
+        *last = Some((Instant::now(), works));
+        works
     }
 }
 
-/// `GET /readyz`: 200 if rows can be read and written and the media plane works, else 503; the body says
-/// which part fails.
+/// `GET /readyz`: 200 if rows can be read and written, the media plane works and new rooms are taken, else
+/// 503; the body says which part fails.
 pub(super) async fn ready(State(readiness): State<Readiness>) -> (StatusCode, Json<Value>) {
     let store = readiness.store_works().await;
     let media = readiness.app.rooms.media_is_running();
-    let status = if store && media {
+    let drains = readiness.app.rooms.is_draining();
+    let status = if store && media && !drains {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
     let word = |works: bool| if works { "ok" } else { "failed" };
-    (status, Json(json!({ "store": word(store), "media": word(media) })))
+    let mut body = json!({ "store": word(store), "media": word(media) });
+    if drains {
+        body["rooms"] = "draining".into();
+    }
+    (status, Json(body))
 }

@@ -1,5 +1,6 @@
 //! Accepts connections and serves HTTP/1.1 on them, with or without TLS.
 
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::descriptors;
 use crate::door::Door;
 use crate::limits;
 
@@ -36,21 +38,23 @@ pub(super) async fn serve(
     door: Arc<Door>,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(descriptors::connections_max()));
+    let mut accepting = Accepting::default();
     let connections = TaskTracker::new();
     loop {
-        let next = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            next = next => next,
+            accepted = listener.accept() => accepted,
         };
+        accepting.note(&accepted);
         match accepted {
             Ok((stream, peer)) => {
                 // Over the bound it is closed unheard: an answer would cost what a flood is after.
                 let Some(of_address) = door.connection(peer.ip(), Instant::now()) else {
+                    continue;
+                };
+                let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                    turn_away(&stream, tls.is_some());
                     continue;
                 };
                 let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
@@ -59,15 +63,48 @@ pub(super) async fn serve(
                     drop((place, of_address));
                 });
             }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
     drop(listener);
     connections.close();
     connections.wait().await;
+}
+
+/// Says once that nothing can be accepted, and once that it can again.
+#[derive(Default)]
+struct Accepting {
+    failing_since: Option<Instant>,
+}
+
+impl Accepting {
+    fn note<T>(&mut self, accepted: &io::Result<T>) {
+        match (accepted, self.failing_since) {
+            (Err(error), None) => {
+                self.failing_since = Some(Instant::now());
+                tracing::error!(%error, "connections cannot be accepted: those that there are go on");
+            }
+            (Ok(_), Some(since)) => {
+                self.failing_since = None;
+                tracing::warn!(
+                    "connections are accepted again, after {:.0} s",
+                    since.elapsed().as_secs_f64()
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Answers a connection for which there is no place, without waiting; inside of TLS nothing can be
+/// said so shortly.
+fn turn_away(stream: &TcpStream, is_tls: bool) {
+    const ANSWER: &[u8] =
+        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    if !is_tls {
+        // Whoever has a new connection full already hears nothing.
+        stream.try_write(ANSWER).ok();
+    }
 }
 
 async fn connection(

@@ -1,7 +1,8 @@
 //! When a client is told to come back later, or held back for a moment.
 //!
 //! Load is three things: joins that come faster than they may, sockets of which few are left, and a
-//! store that is behind with its writes. A client that resumes a session is never turned away for
+//! store that is behind with its writes. A server that is drained, whose store fails or whose memory is
+//! nearly used up takes nobody new either. A client that resumes a session is never turned away for
 //! load: it is in a room already, and its session runs out while it waits.
 
 use std::time::{Duration, Instant};
@@ -42,7 +43,7 @@ fn overload(app: &App, first: Option<&ClientMessage>) -> Option<Duration> {
         Some(ClientMessage::Connect(connect)) => Some(&connect.token),
         _ => None,
     };
-    if app.door.is_crowded() || app.rooms.store_lag() > limits::STORE_LAG_BUSY {
+    if !app.rooms.is_open() || app.door.is_crowded() || app.rooms.store_lag() > limits::STORE_LAG_BUSY {
         return Some(limits::BUSY_WAIT);
     }
     // Who shows no valid token is told so by what follows the welcome.

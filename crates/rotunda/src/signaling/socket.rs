@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use protocol::signaling::{ClientFrame, ClientMessage, Connect, Ice, ServerFrame, ServerMessage, Sync};
+use store::StoreError;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
@@ -13,7 +14,7 @@ use crate::access_token::{self, AccessToken};
 use crate::app::App;
 use crate::door::SocketPlaces;
 use crate::rooms::socket::{Outgoing, Socket};
-use crate::rooms::wire::error;
+use crate::rooms::wire::{busy, error};
 use crate::rooms::{Arrival, Attached, NotJoined, RoomsError, announced};
 
 /// Longest heartbeat we agree to; the SDK asks for it.
@@ -261,7 +262,7 @@ impl Connection {
                 .await;
         }
         if !load::may_join(&self.app, token.account).await {
-            return self.refuse(error(53006, "Video server is busy")).await;
+            return self.refuse(busy()).await;
         }
         match enter(&self.app, &token, name.as_deref(), arrival).await {
             Ok(attached) => self.enter(attached),
@@ -440,7 +441,7 @@ fn room_refusal(fault: RoomsError) -> ServerMessage {
     match fault {
         RoomsError::RoomNotFound => error(53106, "Room not found"),
         RoomsError::RoomNotInProgress => error(53118, "Room completed"),
-        RoomsError::Busy => error(53006, "Video server is busy"),
+        RoomsError::Busy | RoomsError::Store(StoreError::Unavailable { .. }) => busy(),
         RoomsError::RoomExists | RoomsError::ParticipantNotFound => error(53104, "Unable to connect to Room"),
         RoomsError::Store(fault) => {
             tracing::error!(%fault, "a room could not be read or made");

@@ -3,12 +3,13 @@
 //! The rows of the outbox are written by the store with the change that they tell. The deliverer is
 //! woken after such a change and when the next row is due, so nothing is lost with the process.
 
+mod clock;
 mod deliver;
 mod schedule;
 mod sign;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use reqwest::Client;
 use room::Timestamp;
@@ -18,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::clock::{Clock, wall};
 use crate::credentials::Credentials;
 use crate::limits;
 
@@ -25,7 +27,7 @@ use crate::limits;
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// The shortest sleep: bounds the work for a row that is due and cannot be leased yet.
 const SLEEP_MIN: Duration = Duration::from_millis(20);
-/// The longest sleep: bounds what a clock that was set back can delay.
+/// The longest sleep: bounds what a clock that was set forward can delay.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
 /// Tells the deliverer that the outbox may have something new; cheap to clone.
@@ -54,6 +56,7 @@ pub fn start(
         wake: waker.clone(),
         client: None,
         attempts: JoinSet::new(),
+        clock: Arc::default(),
     };
     tasks.spawn(deliverer.run(stop));
     waker
@@ -67,13 +70,17 @@ struct Deliverer {
     /// certificates takes its time.
     client: Option<Client>,
     attempts: JoinSet<()>,
+    clock: Arc<Clock>,
 }
 
 impl Deliverer {
     async fn run(mut self, stop: CancellationToken) {
         loop {
             let pause = self.lease().await.unwrap_or_else(|error| {
-                tracing::error!(error = &error as &dyn std::error::Error, "the outbox could not be read");
+                // Whoever watches the store tells of an outage, once.
+                if !matches!(error, StoreError::Unavailable { .. }) {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the outbox could not be read");
+                }
                 STORE_PAUSE
             });
             tokio::select! {
@@ -93,7 +100,7 @@ impl Deliverer {
         if free == 0 {
             return Ok(SLEEP_MAX);
         }
-        let now = now();
+        let now = self.clock.now();
         let lease_us = i64::try_from(limits::CALLBACK_LEASE.as_micros()).unwrap_or(i64::MAX);
         let leased_until = Timestamp(now.0.saturating_add(lease_us));
         let due = self
@@ -124,24 +131,21 @@ impl Deliverer {
             }
         };
         let (store, credentials) = (Arc::clone(&self.store), Arc::clone(&self.credentials));
+        let clock = Arc::clone(&self.clock);
         self.attempts.spawn(async move {
             let answer = match credentials.account(due.account) {
                 Some(account) => deliver::send(&client, deliver::message(&due, &account.auth_token)).await,
                 None => Err("the account has no auth token".to_owned()),
             };
-            let now = now();
-            let outcome = schedule::outcome(due.attempts, answer.as_ref().ok().copied(), now);
+            let outcome = schedule::outcome(due.attempts, answer.as_ref().ok().copied(), clock.now());
             tracing::debug!(room = %due.room, event = due.event.as_str(), ?answer, ?outcome, "a callback was sent");
-            if let Err(error) = store.record_callback(due.id, now, answer, outcome).await {
+            if let Err(error) = store.record_callback(due.id, wall(), answer, outcome).await
+                && !matches!(error, StoreError::Unavailable { .. })
+            {
                 tracing::error!(error = &error as &dyn std::error::Error, room = %due.room, "the end of a callback could not be stored: it will be sent again");
             }
         });
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ impl Fixture {
             unused_room_timeout_min: 5,
             video_codecs: vec!["VP8".to_owned()],
             media_region: None,
-            at: now(),
+            at: wall(),
         };
         self.store.create_room(ACCOUNT, room).await.unwrap();
         self.waker.wake();
@@ -121,7 +121,7 @@ impl Fixture {
             identity: format!("guest {number}"),
             session: SessionHash([number; 32]),
             subscribe_all: true,
-            at: now(),
+            at: wall(),
         };
         self.store.write(ACCOUNT, room, 1, vec![change]).await.unwrap();
         self.waker.wake();

@@ -175,7 +175,8 @@ async fn a_restore_that_cannot_be_done_leaves_the_server_with_what_it_had() {
     );
     drop(foreign);
     assert_eq!(closed(&mut alice).await, Gone::Closed(1012));
-    Client::resume(&served.signaling, &alice.session, both_tracks(), 1, json!([]))
+    // Held until the row was read: without its socket she is reconnecting.
+    let _alice = Client::resume(&served.signaling, &alice.session, both_tracks(), 1, json!([]))
         .await
         .unwrap();
     assert_eq!(participants(&database(home.path()))[0].1, "connected");

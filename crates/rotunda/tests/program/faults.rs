@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, UdpSocket};
 
-use super::process::{FREE, Running, faults, rotunda};
+use super::process::{FREE, Running, faults, rotunda, said};
 
 #[test]
 fn wrong_options_are_told_in_one_sentence() {
@@ -109,13 +109,30 @@ fn a_data_directory_in_use() {
     let home = tempfile::tempdir().unwrap();
     let mut server = Running::start(rotunda(home.path()).arg("serve").args(FREE));
     server.greeting();
-    let (code, sentences) = faults(rotunda(home.path()).arg("serve").args(FREE));
+    let (code, sentences) = faults(rotunda(home.path()).arg("serve").args(FREE).env("ROTUNDA_LOG", "warn"));
     let database = home.path().join(".local/share/rotunda/rotunda.db");
     let expected = format!(
         "another process uses the database {}; stop that process, or name another directory with --data-dir",
         database.display()
     );
     assert_eq!((code, sentences), (1, vec![expected]));
+    // The first one serves as before.
+    let status = said(home.path(), &["status"]);
+    assert!(status.ends_with("rooms in progress: 0\n"), "{status}");
+    server.terminate();
+}
+
+/// A supervisor may start the next process while the one before is still at its end.
+#[test]
+fn a_data_directory_that_is_about_to_be_free() {
+    let home = tempfile::tempdir().unwrap();
+    let mut first = Running::start(rotunda(home.path()).arg("serve").args(FREE));
+    first.greeting();
+    let mut next = Running::start(rotunda(home.path()).arg("serve").args(FREE));
+    next.complains("another process uses the database: waiting for its end");
+    first.terminate();
+    assert!(next.greeting().contains("Rotunda is ready."));
+    next.terminate();
 }
 
 #[test]

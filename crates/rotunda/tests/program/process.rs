@@ -63,6 +63,16 @@ impl Running {
         Self { child, stdout }
     }
 
+    /// Waits for a line on stderr that holds this. The rest of stderr is not read.
+    pub(crate) fn complains(&mut self, text: &str) {
+        let stderr = self.child.stderr.as_mut().unwrap();
+        let found = BufReader::new(stderr)
+            .lines()
+            .map_while(Result::ok)
+            .any(|line| line.contains(text));
+        assert!(found, "the program ended without: {text}");
+    }
+
     /// The JSON line of `rotunda dev`.
     pub(crate) fn json(&mut self) -> Value {
         serde_json::from_str(&self.line()).unwrap()

@@ -45,6 +45,7 @@ impl RoomTask {
             });
         }
         seat.admitted = true;
+        seat.admission_due = None;
         let subscribed = seat.subscribed(epoch);
         let connected = Connected {
             version: wire::VERSION,

@@ -86,6 +86,9 @@ impl Trouble {
                 "the disk of the database stalls: a write has taken over {} s; calls go on, changes wait, new rooms and joins are refused",
                 limits::STORE_STALLED.as_secs()
             ),
+            Self::Failing(Outage::Damaged) => tracing::error!(
+                "the database is damaged: stop the server and restore a backup; calls go on until then, changes wait, new rooms and joins are refused"
+            ),
             Self::Failing(outage) => {
                 tracing::error!("{outage}; calls go on, changes wait, new rooms and joins are refused");
             }

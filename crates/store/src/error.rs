@@ -93,7 +93,7 @@ pub enum Outage {
     #[error("the system has no memory or no file descriptor left for the database")]
     NoResources,
     /// The file is not what SQLite wrote. It does not pass by itself.
-    #[error("the database is damaged: restore a backup")]
+    #[error("the database is damaged")]
     Damaged,
 }
 

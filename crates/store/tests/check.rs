@@ -6,7 +6,8 @@ use std::path::Path;
 use room::{AccountSid, Change, ParticipantSid, Priority, RoomSid, SessionHash, Timestamp, Track, TrackKind, TrackSid};
 use rusqlite::Connection;
 use store::{
-    Account, CallbackMethod, CallbackOutcome, CheckProgress, Expiry, Findings, NewRoom, SqliteStore, Store, StoreError,
+    Account, CallbackMethod, CallbackOutcome, CheckProgress, Expiry, Findings, NewRoom, Outage, SqliteStore, Store,
+    StoreError,
 };
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([0xa0; 16]);
@@ -386,7 +387,16 @@ async fn what_cannot_be_checked_is_told_apart() {
     }
     std::fs::write(&path, "no database, just a long enough text. ".repeat(100)).unwrap();
     let garbage = SqliteStore::check_file(&path, &mut |_| ());
-    assert!(matches!(garbage, Err(StoreError::Backend(_))), "{garbage:?}");
+    let is_damaged = |error: &StoreError| {
+        matches!(
+            error,
+            StoreError::Unavailable {
+                outage: Outage::Damaged,
+                ..
+            }
+        )
+    };
+    assert!(garbage.as_ref().is_err_and(is_damaged), "{garbage:?}");
 }
 
 /// The table of the manual names all of them.

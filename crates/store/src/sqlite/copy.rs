@@ -48,7 +48,8 @@ impl DatabaseCopy {
     ///
     /// # Errors
     /// [`StoreError::NewerSchema`] if a later version of the program wrote it, [`StoreError::NotWritable`] if the
-    /// directory is not writable, [`StoreError::Backend`] if `from` is not there or no database, or the disk is full.
+    /// directory is not writable, [`StoreError::Backend`] if `from` is not there, [`StoreError::Unavailable`] if it is no database, or the disk is
+    /// full.
     pub fn make(from: &Path, directory: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Self, StoreError> {
         let source = file::look(from)?;
         let file = tempfile::Builder::new()

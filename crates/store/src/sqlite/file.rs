@@ -122,7 +122,7 @@ impl DatabaseFile {
 
     fn connect(&self) -> Result<Connection, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(&self.path, flags)?;
+        let db = Connection::open_with_flags(&self.path, flags).map_err(StoreError::backend)?;
         db.busy_timeout(limits::LOCK_WAIT)?;
         db.set_prepared_statement_cache_capacity(limits::STATEMENTS);
         // Else SQLite plans a statement anew whenever a value in a range changes, which is at each page. Our
@@ -135,10 +135,9 @@ impl DatabaseFile {
 /// A connection for a short look at a database that may belong to another process.
 pub(super) fn visit(path: &Path) -> Result<Connection, StoreError> {
     // Not read-only: a log that a crash left can only be read by those who may write.
-    let db = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // Mostly it is not there, which does not pass by itself.
+    let db = Connection::open_with_flags(path, flags).map_err(StoreError::backend)?;
     db.pragma_update(None, "query_only", true)?;
     schema_version(&db)?;
     Ok(db)
@@ -149,7 +148,9 @@ pub(super) fn look(path: &Path) -> Result<Connection, StoreError> {
     // A log that a crash left can only be read by those who may write; a copy on a read-only disk has none.
     let writable = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, writable).or_else(|_| Connection::open_with_flags(path, read_only))?;
+    let db = Connection::open_with_flags(path, writable)
+        .or_else(|_| Connection::open_with_flags(path, read_only))
+        .map_err(StoreError::backend)?;
     db.busy_timeout(limits::SEIZE_WAIT)?;
     // A log that a crash left stays what it is, for who looks into the crash. Without one there is nothing to keep.
     let log = beside(path, "-wal");

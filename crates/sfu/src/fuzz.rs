@@ -52,9 +52,9 @@ pub fn payload(bytes: &[u8]) {
     if let Some(primary) = red_primary(payload, *first) {
         assert!(primary.len() < payload.len());
     }
-    let publisher: Vec<Codec> = (*second..)
+    let publisher: Vec<Codec> = (0..)
         .zip(formats)
-        .map(|(number, format)| codec(number, format))
+        .map(|(index, format)| codec(second.wrapping_add(index), format))
         .collect();
     let map = PayloadMap::new(&publisher, &[codec(*first, CodecFormat::Vp8)]);
     for number in payload {
@@ -325,10 +325,6 @@ impl Engine for Script {
         assert!(
             self.sent.insert((stream, packet.sequence)),
             "a number was given out twice"
-        );
-        assert!(
-            packet.captured <= self.now + Duration::from_secs(1),
-            "captured in the future"
         );
         true
     }

@@ -6,6 +6,8 @@ import type { Trouble } from "./words";
 
 /** As long as the API takes room names and identities. */
 const NAME_MAX = 128;
+/** How long Join waits for devices, or for a person who has not yet said whether they may be used. */
+const DEVICES_MS = 15_000;
 
 export interface JoinRequest {
   room: string;
@@ -37,6 +39,7 @@ export class JoinForm {
   private readonly micButton = toggleButton("Microphone");
   private readonly cameraButton = toggleButton("Camera");
   private stopMeter: (() => void) | null = null;
+  private readonly opened: Promise<void>;
   private closed = false;
 
   constructor(private readonly options: JoinFormOptions) {
@@ -49,7 +52,7 @@ export class JoinForm {
     this.element = this.layout();
     if (options.trouble) this.showTrouble(options.trouble);
     this.renderDevices();
-    void this.open();
+    this.opened = this.open();
   }
 
   /** Puts the caret where the person has to type first. */
@@ -135,6 +138,9 @@ export class JoinForm {
     }
     this.problem.replaceChildren();
     this.submit.disabled = true;
+    // Who joins at once comes with camera and microphone all the same.
+    this.submit.replaceChildren(h("span", { class: "spinner" }), "Waiting for your camera…");
+    await Promise.race([this.opened, new Promise((late) => setTimeout(late, DEVICES_MS))]);
     this.submit.replaceChildren(h("span", { class: "spinner" }), "Joining…");
     try {
       await this.options.join({ room: this.room.value.trim(), identity: this.identity.value.trim() });

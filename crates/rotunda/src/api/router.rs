@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, any, get};
+use axum::routing::{MethodRouter, any, get, post};
 
 use super::auth::Caller;
 use super::error::ApiError;
@@ -20,6 +20,10 @@ pub fn router(app: App) -> Router {
         (
             "/v1/Rooms/{room}/Participants/{participant}",
             get(participant::fetch).post(participant::update),
+        ),
+        (
+            "/v1/Rooms/{room}/Participants/{participant}/Anonymize",
+            post(participant::anonymize),
         ),
     ];
     let router = here.into_iter().fold(Router::new(), |router, (path, methods)| {
@@ -39,7 +43,6 @@ pub fn router(app: App) -> Router {
 
 /// What the API has and this server does not (rest.md section 1.5), and how to call it.
 const NOT_YET: &[(&str, &str)] = &[
-    ("/v1/Rooms/{room}/Participants/{participant}/Anonymize", "Anonymize"),
     (
         "/v1/Rooms/{room}/Participants/{participant}/PublishedTracks",
         "PublishedTracks",

@@ -217,6 +217,7 @@ impl Store for SqliteStore {
 
     fn expunge(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async {
+            self.writer.between_writes(anonymize::rewrite).await?;
             let deadline = tokio::time::Instant::now() + limits::EXPUNGE_WAIT;
             while !self.writer.between_writes(checkpoint::truncate).await? {
                 if tokio::time::Instant::now() >= deadline {

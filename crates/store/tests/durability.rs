@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use room::{AccountSid, Change, ParticipantSid, Priority, RoomSid, SessionHash, Timestamp, Track, TrackKind, TrackSid};
+use room::{
+    AccountSid, Change, ParticipantSid, Priority, RoomSid, Rules, SessionHash, Timestamp, Track, TrackKind, TrackSid,
+};
 use store::{Account, CallbackMethod, NewRoom, SqliteStore, Store};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
@@ -49,7 +51,7 @@ async fn fill(store: Arc<SqliteStore>, room: u8, round: u32) {
             participant,
             identity: format!("{round} {number}"),
             session: SessionHash([0; 32]),
-            subscribe_all: true,
+            rules: Rules::everything(),
             at,
         };
         let track = Track {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use room::{AccountSid, ApiKeySid, Change, ParticipantSid, RoomSid, SessionHash, Timestamp};
+use room::{AccountSid, ApiKeySid, Change, ParticipantSid, RoomSid, Rules, SessionHash, Timestamp};
 use rotunda::app::App;
 use rotunda::config::{PresetAccount, PresetApiKey, Settings};
 use rotunda::server::Server;
@@ -218,7 +218,7 @@ pub fn connected(participant: ParticipantSid, identity: &str, at: Timestamp) -> 
         participant,
         identity: identity.to_owned(),
         session: SessionHash([7; 32]),
-        subscribe_all: true,
+        rules: Rules::everything(),
         at,
     }
 }

@@ -19,6 +19,7 @@ pub mod participants;
 pub mod restart;
 pub mod retention;
 pub mod rooms;
+pub mod tracks;
 pub mod writes;
 
 /// Makes a store with nothing in it, for one behaviour alone.
@@ -52,6 +53,11 @@ macro_rules! conformance_tests {
                 the_newer_of_an_identity_follows_in_one_batch
                 ends_are_never_before_beginnings
                 a_room_is_found_and_listed_at_once
+            }
+            tracks {
+                published_tracks_are_those_of_now
+                published_tracks_have_pages
+                rules_are_kept_and_replaced
             }
             writes {
                 a_failed_batch_leaves_nothing

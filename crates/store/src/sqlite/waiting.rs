@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, SessionHash, Timestamp};
+use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Rules, SessionHash, Timestamp};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -63,7 +63,7 @@ fn join(number: u8) -> Change {
         participant: ParticipantSid::from_bytes([number; 16]),
         identity: format!("guest {number}"),
         session: SessionHash([0; 32]),
-        subscribe_all: true,
+        rules: Rules::everything(),
         at: Timestamp(i64::from(number)),
     }
 }

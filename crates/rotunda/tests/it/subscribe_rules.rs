@@ -216,6 +216,7 @@ async fn who_is_reconnecting_has_rules_to_replace_and_who_left_only_to_look_at()
     let resumed = Client::resume(&world.server.signaling_url(), &session, both_tracks(), 1, json!([])).await;
     let (bob, synced) = resumed.unwrap();
     assert_eq!(synced["subscribed"]["tracks"].as_array().unwrap().len(), 1);
+    assert_eq!(alice.sees("bob").await.unwrap(), "connected");
     bob.leave().await;
     assert_eq!(alice.sees("bob").await.unwrap(), "disconnected");
 

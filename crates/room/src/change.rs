@@ -4,7 +4,7 @@
 //! entries. Which change makes which event is said here, once ([`Change::event`]).
 
 use crate::track::words;
-use crate::{ParticipantSid, Priority, Track, TrackSid};
+use crate::{ParticipantSid, Priority, Rules, Track, TrackSid};
 
 /// Wall-clock time, microseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -101,8 +101,8 @@ pub enum Change {
         identity: String,
         /// Hash of the secret that resumes the session.
         session: SessionHash,
-        /// Whether it subscribes to everything (`true`) or nothing when it connects.
-        subscribe_all: bool,
+        /// Its rules when it connects.
+        rules: Rules,
         /// When.
         at: Timestamp,
     },
@@ -133,6 +133,15 @@ pub enum Change {
     ParticipantAnonymized {
         /// Who.
         participant: ParticipantSid,
+    },
+    /// Its rules were replaced, maybe by the same.
+    SubscribeRules {
+        /// Whose.
+        participant: ParticipantSid,
+        /// All of them.
+        rules: Rules,
+        /// When.
+        at: Timestamp,
     },
     /// A track was published.
     TrackPublished {
@@ -197,6 +206,7 @@ impl Change {
             Self::ParticipantReconnecting { .. }
             | Self::ParticipantResumed { .. }
             | Self::ParticipantAnonymized { .. }
+            | Self::SubscribeRules { .. }
             | Self::TrackPriority { .. } => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::{ParticipantSid, Priority, SessionHash, Timestamp, TrackKind, TrackSid};
+use crate::{ParticipantSid, Priority, Rules, SessionHash, Timestamp, TrackKind, TrackSid};
 
 /// The time, on both clocks. Deadlines and durations use the monotonic one, which must not step
 /// back; rows bear the other, which may.
@@ -57,6 +57,16 @@ pub enum Input {
     Anonymize {
         /// Who.
         participant: ParticipantSid,
+        /// What its row says until now.
+        identity: String,
+    },
+    /// The API replaces a participant's rules (rest.md section 12), be it connected or reconnecting. Nothing if
+    /// it is out.
+    SubscribeRules {
+        /// Whose.
+        participant: ParticipantSid,
+        /// All of them.
+        rules: Rules,
     },
     /// A participant's media cannot be brought up.
     MediaFailed {
@@ -83,8 +93,8 @@ pub struct Join {
     pub identity: String,
     /// Resumes it.
     pub session: SessionHash,
-    /// Whether it subscribes to everything (`true`) or nothing.
-    pub subscribe_all: bool,
+    /// What it receives until other rules replace them.
+    pub rules: Rules,
     /// Its tracks; may be none.
     pub announced: Announced,
 }

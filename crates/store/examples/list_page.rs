@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomType, SessionHash, Timestamp};
+use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomType, Rules, SessionHash, Timestamp};
 use store::{Account, CallbackMethod, NewRoom, PageRequest, ParticipantFilter, Position, SqliteStore, Store};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
@@ -90,7 +90,7 @@ fn join(participant: ParticipantSid, identity: String, at: i64) -> Change {
         participant,
         identity,
         session: SessionHash([0; 32]),
-        subscribe_all: true,
+        rules: Rules::everything(),
         at: Timestamp(at),
     }
 }

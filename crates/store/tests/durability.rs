@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use room::{
-    AccountSid, Change, ParticipantSid, Priority, RoomSid, RoomType, SessionHash, Timestamp, Track, TrackKind, TrackSid,
+    AccountSid, Change, ParticipantSid, Priority, RoomSid, RoomType, Rules, SessionHash, Timestamp, Track, TrackKind,
+    TrackSid,
 };
 use store::{Account, CallbackMethod, NewRoom, SqliteStore, Store};
 
@@ -51,7 +52,7 @@ async fn fill(store: Arc<SqliteStore>, room: u8, round: u32) {
             participant,
             identity: format!("{round} {number}"),
             session: SessionHash([0; 32]),
-            subscribe_all: true,
+            rules: Rules::everything(),
             at,
         };
         let track = Track {

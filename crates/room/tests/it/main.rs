@@ -13,6 +13,7 @@ mod joining;
 mod random;
 mod reconnecting;
 mod restoring;
+mod rules;
 mod subscriptions;
 mod time;
 mod tracks;

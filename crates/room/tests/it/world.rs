@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use room::{
     Announced, AnnouncedTrack, Change, Input, Join, Now, Output, ParticipantSid, ParticipantView, Priority, Published,
-    Restored, Room, RoomConfig, SessionHash, Subscription, Timestamp, Track, TrackKind, TrackSid, View,
+    Restored, Room, RoomConfig, Rules, SessionHash, Subscription, Timestamp, Track, TrackKind, TrackSid, View,
 };
 
 /// The calendar's time when a world begins.
@@ -155,13 +155,13 @@ impl World {
 
     /// A client with these tracks wants in.
     pub(crate) fn join<const N: usize>(&mut self, identity: &str, tracks: [AnnouncedTrack; N]) -> ParticipantSid {
-        self.join_and(true, identity, tracks)
+        self.join_and(Rules::everything(), identity, tracks)
     }
 
-    /// The same, subscribing to everything or nothing.
+    /// The same, with these rules.
     pub(crate) fn join_and<const N: usize>(
         &mut self,
-        subscribe_all: bool,
+        rules: Rules,
         identity: &str,
         tracks: [AnnouncedTrack; N],
     ) -> ParticipantSid {
@@ -173,7 +173,7 @@ impl World {
             participant,
             identity: identity.to_owned(),
             session: SessionHash([0; 32]),
-            subscribe_all,
+            rules,
             announced,
         }));
         participant
@@ -207,6 +207,11 @@ impl World {
         self.revisions.insert(participant, revision);
         let announced = self.announced(revision, tracks.into());
         self.tell(Input::Resume { participant, announced });
+    }
+
+    /// The API replaces a participant's rules.
+    pub(crate) fn rules(&mut self, participant: ParticipantSid, rules: Rules) {
+        self.tell(Input::SubscribeRules { participant, rules });
     }
 
     pub(crate) fn leave(&mut self, participant: ParticipantSid) {
@@ -329,6 +334,7 @@ impl World {
                 duration_s,
                 ..
             } => format!("{} is gone after {duration_s} s", self.who(*participant)),
+            Change::SubscribeRules { participant, .. } => format!("{} gets rules", self.who(*participant)),
             Change::TrackPublished { participant, track, .. } => {
                 format!("{} publishes {}", self.who(*participant), track_words(track))
             }

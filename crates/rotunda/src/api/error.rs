@@ -6,7 +6,7 @@ use axum::Json;
 use axum::http::header::{CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use protocol::rest::ErrorBody;
+use protocol::rest::{ErrorBody, ErrorDetails};
 use store::StoreError;
 
 use super::path::RequestPath;
@@ -53,6 +53,9 @@ pub(super) enum ApiError {
     /// A fault with a number of its own.
     #[error("{}", .0.message())]
     Fault(Fault),
+    /// The rules are no valid list; why.
+    #[error("{}", Fault::SubscribeRules.message())]
+    SubscribeRules(String),
     /// The account asks more often than it may; how long until it may again.
     #[error("Too Many Requests")]
     TooManyRequests(Duration),
@@ -125,6 +128,8 @@ faults! {
     AudioOnly = 53124 "The AudioOnly flag is not supported for the Room type",
     /// Not `disconnected`.
     ParticipantStatus = 53209 "Participant status is invalid",
+    /// No rules.
+    SubscribeRules = 53215 "Invalid Subscribe Rule(s)",
 }
 
 impl ApiError {
@@ -158,6 +163,7 @@ impl ApiError {
             Self::Slow => (StatusCode::REQUEST_TIMEOUT, 20001),
             Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, 20001),
             Self::Fault(fault) => (StatusCode::BAD_REQUEST, fault.code()),
+            Self::SubscribeRules(_) => (StatusCode::BAD_REQUEST, Fault::SubscribeRules.code()),
             Self::TooManyRequests(_) => (StatusCode::TOO_MANY_REQUESTS, 20429),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, 20503),
             Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, 20500),
@@ -218,6 +224,9 @@ impl IntoResponse for ApiError {
         let mut body = ErrorBody::new(status.as_u16(), code, self.to_string());
         if matches!(self, Self::Unauthorized) {
             body.detail = Some("Your AccountSid or AuthToken was incorrect.");
+        }
+        if let Self::SubscribeRules(reason) = &self {
+            body.details = Some(ErrorDetails { reason: reason.clone() });
         }
         (status, self.headers(), Json(body)).into_response()
     }

@@ -45,3 +45,6 @@ pub(super) const STATUS_CALLBACK_CHARS: usize = 1024;
 pub(super) const MAX_CONCURRENT_PUBLISHED_TRACKS: u32 = 170;
 
 const _: () = assert!(PAGE_SIZE_DEFAULT <= PAGE_SIZE_MAX);
+
+/// Characters of why a request is refused, where the reason may quote the request.
+pub(super) const REASON_CHARS_MAX: usize = 200;

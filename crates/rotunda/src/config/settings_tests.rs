@@ -28,9 +28,9 @@ fn nothing_written_gives_the_defaults() {
     assert_eq!(settings.http_addr.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.media_addr.to_string(), "0.0.0.0:8081");
     assert_eq!(settings.session_timeout, Duration::from_secs(30));
-    assert_eq!(settings.max_participants, 1000);
+    assert_eq!(settings.rooms.max_participants, 1000);
     assert_eq!(settings.door, DoorSettings::default());
-    assert_eq!(settings.media_region, "us1");
+    assert_eq!(settings.rooms.media_region, "us1");
     assert!(settings.advertise.is_empty() && settings.cors_allow_origins.is_empty());
     assert_eq!(settings.keep, Keep::default(), "everything, for ever");
     assert!(settings.public_url.is_none() && settings.certificate.is_none());

@@ -20,7 +20,7 @@ impl Rooms {
         let row = self.shared.store.participant(account, room, participant).await?;
         let row = row.ok_or(RoomsError::ParticipantNotFound)?;
         if row.identity != participant.to_string() {
-            self.anonymize_row(account, room, participant, by).await?;
+            self.anonymize_row(account, room, &row, by).await?;
         }
         // Also of one whose identity is gone: an earlier call may have got no further.
         self.shared.store.expunge().await?;
@@ -36,14 +36,16 @@ impl Rooms {
         &self,
         account: AccountSid,
         room: RoomSid,
-        participant: ParticipantSid,
+        row: &ParticipantRow,
         by: Option<Audit>,
     ) -> Result<(), RoomsError> {
+        let participant = row.sid;
         if let Some(handle) = self.live(account, room) {
             let (stored, wait) = oneshot::channel();
             let by = by.clone();
             let command = Command::Anonymize {
                 participant,
+                identity: row.identity.clone(),
                 by,
                 stored,
             };

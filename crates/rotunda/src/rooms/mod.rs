@@ -9,6 +9,7 @@ mod seat;
 pub(crate) mod session;
 pub(crate) mod socket;
 mod streams;
+mod subscriptions;
 mod task;
 pub(crate) mod wire;
 
@@ -21,7 +22,7 @@ use std::time::Duration;
 use protocol::signaling::PeerConnectionState;
 use room::{
     AccountSid, Announced, AnnouncedTrack, ParticipantSid, Priority, Restored, RestoredParticipant, Room, RoomConfig,
-    RoomSid, RoomStatus, TrackKind, TrackSid,
+    RoomSid, RoomStatus, Rules, TrackKind, TrackSid,
 };
 use store::{Audit, CallbackMethod, LiveRoom, NewRoom, ParticipantRow, RoomRow, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -38,6 +39,7 @@ use self::lag::StoreLag;
 pub use self::media::Media;
 use self::seat::Seat;
 use self::socket::{Outgoing, Socket};
+pub(crate) use self::subscriptions::initial_rules;
 pub(crate) use self::task::wall;
 use self::task::{Command, JoinCommand, RoomEnd, RoomTask, SyncCommand};
 
@@ -129,7 +131,7 @@ pub enum RoomsError {
 pub(crate) struct Arrival {
     pub(crate) account: AccountSid,
     pub(crate) identity: String,
-    pub(crate) subscribe_all: bool,
+    pub(crate) rules: Rules,
     pub(crate) announced: Announced,
     pub(crate) peers: Vec<PeerConnectionState>,
     pub(crate) socket: Socket,
@@ -425,7 +427,7 @@ impl Rooms {
         let Arrival {
             account,
             identity,
-            subscribe_all,
+            rules,
             announced,
             peers,
             socket,
@@ -433,7 +435,7 @@ impl Rooms {
         let command = JoinCommand {
             participant,
             identity: identity.clone(),
-            subscribe_all,
+            rules: rules.clone(),
             announced: announced.clone(),
             peers: peers.clone(),
             socket: socket.clone(),
@@ -454,7 +456,7 @@ impl Rooms {
         Err(NotJoined::Over(Box::new(Arrival {
             account,
             identity,
-            subscribe_all,
+            rules,
             announced,
             peers,
             socket,
@@ -565,7 +567,7 @@ impl Rooms {
             participants.push(RestoredParticipant {
                 sid: from.row.sid,
                 identity: from.row.identity,
-                subscribe_all: from.subscribe_all,
+                rules: from.rules,
                 tracks: from.tracks,
                 stayed: since(from.row.created),
             });

@@ -15,7 +15,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use protocol::signaling::{PeerConnectionState, RoomUpdate, RoomUpdateBody, ServerMessage};
-use room::{Announced, Change, Dismissal, Input, Join, Now, Output, ParticipantSid, Room, SessionHash, Timestamp};
+use room::{
+    Announced, Change, Dismissal, Input, Join, Now, Output, ParticipantSid, Room, Rules, SessionHash, Timestamp,
+    TrackSid,
+};
 use sfu::Event;
 use store::{Audit, RoomRow, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -50,9 +53,24 @@ pub(super) enum Command {
     },
     Anonymize {
         participant: ParticipantSid,
+        /// What its row says until now.
+        identity: String,
         /// Who asked for it.
         by: Option<Audit>,
         stored: oneshot::Sender<()>,
+    },
+    Rules {
+        participant: ParticipantSid,
+        rules: Rules,
+        /// Who asked for it.
+        by: Option<Audit>,
+        /// Dropped without an answer if the participant is out.
+        stored: oneshot::Sender<()>,
+    },
+    /// Asks which tracks a participant is to receive; answered once all that led to it is stored.
+    Subscriptions {
+        participant: ParticipantSid,
+        answer: oneshot::Sender<Vec<TrackSid>>,
     },
     Complete {
         /// Who asked for it.
@@ -64,7 +82,7 @@ pub(super) enum Command {
 pub(super) struct JoinCommand {
     pub(super) participant: ParticipantSid,
     pub(super) identity: String,
-    pub(super) subscribe_all: bool,
+    pub(super) rules: Rules,
     pub(super) announced: Announced,
     pub(super) peers: Vec<PeerConnectionState>,
     pub(super) socket: Socket,
@@ -91,6 +109,22 @@ pub(super) enum RoomEnd {
     Refused,
 }
 
+/// Who waits until a batch is stored, and what it is told then.
+enum Waiter {
+    Stored(oneshot::Sender<()>),
+    Subscriptions(oneshot::Sender<Vec<TrackSid>>, Vec<TrackSid>),
+}
+
+impl Waiter {
+    /// Who asked may be gone.
+    fn answer(self) {
+        match self {
+            Self::Stored(stored) => drop(stored.send(())),
+            Self::Subscriptions(answer, tracks) => drop(answer.send(tracks)),
+        }
+    }
+}
+
 type Write = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
 pub(super) struct RoomTask {
@@ -107,7 +141,7 @@ pub(super) struct RoomTask {
     /// Who asked for changes in batches not yet handed to the store; no more than those.
     audits: Vec<Audit>,
     writing: Option<(u64, Write)>,
-    waiting: Vec<(u64, oneshot::Sender<()>)>,
+    waiting: Vec<(u64, Waiter)>,
     /// The last batch that is stored.
     stored_batch: u64,
     ended: bool,
@@ -260,13 +294,28 @@ impl RoomTask {
             } => self.change(Input::Remove { participant }, by, stored),
             Command::Anonymize {
                 participant,
+                identity,
                 by,
                 stored,
             } => {
                 if let Some(seat) = self.seats.get_mut(&participant) {
                     seat.identity = participant.to_string();
                 }
-                self.change(Input::Anonymize { participant }, by, stored);
+                self.change(Input::Anonymize { participant, identity }, by, stored);
+            }
+            Command::Rules {
+                participant,
+                rules,
+                by,
+                stored,
+            } => {
+                if self.room.contains(participant) {
+                    self.change(Input::SubscribeRules { participant, rules }, by, stored);
+                }
+            }
+            Command::Subscriptions { participant, answer } => {
+                let tracks = self.room.subscriptions(participant);
+                self.wait(Waiter::Subscriptions(answer, tracks));
             }
             Command::Complete { by, stored } => self.change(Input::Complete, by, stored),
         }
@@ -276,15 +325,19 @@ impl RoomTask {
     fn change(&mut self, input: Input, by: Option<Audit>, stored: oneshot::Sender<()>) {
         let before = self.room.last_batch();
         self.room.handle(input, now());
-        let batch = self.room.last_batch();
-        if batch > before {
+        if self.room.last_batch() > before {
             self.audits.extend(by);
         }
+        self.wait(Waiter::Stored(stored));
+    }
+
+    /// Answers once everything that was decided until now is stored: at once, if it is.
+    fn wait(&mut self, waiter: Waiter) {
+        let batch = self.room.last_batch();
         if batch > self.stored_batch {
-            self.waiting.push((batch, stored));
+            self.waiting.push((batch, waiter));
         } else {
-            // There was nothing to change. Who asked may be gone.
-            let _gone = stored.send(());
+            waiter.answer();
         }
     }
 
@@ -314,7 +367,7 @@ impl RoomTask {
             participant: join.participant,
             identity: join.identity,
             session,
-            subscribe_all: join.subscribe_all,
+            rules: join.rules,
             announced,
         };
         self.room.handle(Input::Join(join), now());
@@ -468,9 +521,9 @@ impl RoomTask {
         self.shared.callbacks.wake();
         self.stored_batch = batch;
         self.room.handle(Input::Stored { batch }, now());
-        // `extract_if` keeps the order; who asked may be gone.
+        // `extract_if` keeps the order.
         for (_, waiter) in self.waiting.extract_if(.., |(wanted, _)| *wanted <= batch) {
-            let _gone = waiter.send(());
+            waiter.answer();
         }
         None
     }

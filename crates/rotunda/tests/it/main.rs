@@ -12,4 +12,6 @@ mod random;
 mod retention;
 mod rooms;
 mod seed;
+mod subscribe_rules;
+mod tracks;
 mod world;

@@ -1,6 +1,6 @@
 //! Erased identities: where they stood the SID stands, in rows, lists and callbacks, whatever the state.
 
-use room::{Change, EventKind};
+use room::{Change, EventKind, Named, Rule, RuleEffect, Rules};
 
 use super::callbacks::drain;
 use super::fixture::{NOON, OURS, THEIRS, complete, everyone, join, later, leave, pa, publish, refused, room, write};
@@ -49,6 +49,33 @@ pub fn an_identity_is_erased_in_any_state(fresh: Fresh) {
         let found = store.participants(OURS, sid, filter, super::fixture::FIRST_PAGE).await;
         assert!(found.unwrap().rows.is_empty());
         refused(write(&*store, sid, vec![anonymized(9)]).await);
+    });
+}
+
+/// Rules that name the erased identity name the SID; those that are about somebody else who is there stay.
+pub fn rules_that_name_it_name_the_sid(fresh: Fresh) {
+    with(fresh, |store| async move {
+        let sid = room(&*store).await.new.sid;
+        let named = |name: &str| Rule {
+            publisher: Some(Named::read(name.to_owned())),
+            ..Rule::new(RuleEffect::Include)
+        };
+        let rules = |names: [&str; 2]| Rules::new(names.map(named).into()).unwrap();
+        let replace = Change::SubscribeRules {
+            participant: pa(2),
+            rules: rules(["alice", "carol"]),
+            at: NOON,
+        };
+        let joins = [join(1, "alice", NOON), join(2, "bob", NOON), join(3, "carol", NOON)];
+        write(&*store, sid, joins.into_iter().chain([replace]).collect())
+            .await
+            .unwrap();
+        // Carol came back: rules about her are about the one who is there.
+        let again = vec![leave(3, later(NOON, 1)), join(4, "carol", later(NOON, 2))];
+        write(&*store, sid, again).await.unwrap();
+        write(&*store, sid, vec![anonymized(1), anonymized(3)]).await.unwrap();
+        let kept = store.subscribe_rules(OURS, sid, pa(2)).await.unwrap().unwrap();
+        assert_eq!(kept.rules, rules([&pa(1).to_string(), "carol"]));
     });
 }
 

@@ -1,7 +1,8 @@
 //! Short ways to say what the behaviours need: SIDs by number, rooms, joins, leaves.
 
 use room::{
-    AccountSid, Change, ParticipantSid, Priority, RoomSid, RoomType, SessionHash, Timestamp, Track, TrackKind, TrackSid,
+    AccountSid, Change, ParticipantSid, Priority, RoomSid, RoomType, Rules, SessionHash, Timestamp, Track, TrackKind,
+    TrackSid,
 };
 
 use crate::{
@@ -82,7 +83,10 @@ pub(super) fn join(number: u32, identity: &str, at: Timestamp) -> Change {
         participant: pa(number),
         identity: identity.to_owned(),
         session: SessionHash([number as u8; 32]),
-        subscribe_all: number.is_multiple_of(2),
+        rules: match number.is_multiple_of(2) {
+            true => Rules::everything(),
+            false => Rules::nothing(),
+        },
         at,
     }
 }

@@ -20,6 +20,7 @@ pub mod participants;
 pub mod restart;
 pub mod retention;
 pub mod rooms;
+pub mod tracks;
 pub mod writes;
 
 /// Makes a store with nothing in it, for one behaviour alone.
@@ -58,6 +59,12 @@ macro_rules! conformance_tests {
                 an_identity_is_erased_in_any_state
                 a_completed_room_needs_no_owner
                 callbacks_to_come_tell_the_sid
+                rules_that_name_it_name_the_sid
+            }
+            tracks {
+                published_tracks_are_those_of_now
+                published_tracks_have_pages
+                rules_are_kept_and_replaced
             }
             writes {
                 a_failed_batch_leaves_nothing

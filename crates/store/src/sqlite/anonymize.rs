@@ -28,6 +28,14 @@ pub(super) fn participant(db: &Connection, room_id: i64, participant: Participan
             Some("participants.room_id, participants.identity") => StoreError::DuplicateIdentity,
             _ => StoreError::from(error),
         })?;
+    // Unless somebody who is there bears it: then rules that name it are about that one.
+    db.prepare_cached(
+        "UPDATE subscribe_rules INDEXED BY subscribe_rules_of_publisher SET publisher = ?3
+         WHERE publisher = ?2 AND (SELECT room_id FROM participants WHERE id = participant_id) = ?1
+             AND NOT EXISTS (SELECT 1 FROM participants INDEXED BY participants_live_identity
+                 WHERE room_id = ?1 AND identity = ?2 AND ended_us IS NULL)",
+    )?
+    .execute(params![room_id, old, new])?;
     Ok(())
 }
 

@@ -23,7 +23,9 @@ mod readers;
 mod retention;
 mod room_row;
 mod row;
+mod rules;
 mod take_over;
+mod track;
 #[cfg(test)]
 mod waiting;
 #[cfg(test)]
@@ -33,7 +35,7 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
-use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp};
+use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp, TrackSid};
 use rusqlite::{Connection, params};
 
 #[cfg(feature = "bulk")]
@@ -47,7 +49,8 @@ use self::writer::Writer;
 use crate::{
     Account, ApiKey, Audit, AuditFilter, AuditRow, BoxFuture, CallbackOutcome, CheckProgress, Condition, DueCallback,
     Expiry, Findings, Forgotten, Invariant, LiveRoom, NewRoom, Outage, Page, PageRequest, ParticipantFilter,
-    ParticipantRow, ParticipantsOf, RoomFilter, RoomKey, RoomRow, Store, StoreError, limits,
+    ParticipantRow, ParticipantsOf, RoomFilter, RoomKey, RoomRow, Store, StoreError, SubscribeRulesRow, TrackKey,
+    TrackRow, limits,
 };
 
 /// A store in one SQLite file, or in none that outlives it.
@@ -305,6 +308,46 @@ impl Store for SqliteStore {
     ) -> BoxFuture<'_, Result<Option<ParticipantsOf>, StoreError>> {
         self.readers
             .run(move |db| participant::list_of(db, account, &room, filter, otherwise, page))
+    }
+
+    fn published_tracks(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+        page: PageRequest,
+    ) -> BoxFuture<'_, Result<Page<TrackRow>, StoreError>> {
+        self.readers
+            .run(move |db| track::list(db, account, room, participant, page))
+    }
+
+    fn published_track(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+        key: TrackKey,
+    ) -> BoxFuture<'_, Result<Option<TrackRow>, StoreError>> {
+        self.readers
+            .run(move |db| track::fetch(db, account, room, participant, &key))
+    }
+
+    fn tracks(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        tracks: Vec<TrackSid>,
+    ) -> BoxFuture<'_, Result<Vec<TrackRow>, StoreError>> {
+        self.readers.run(move |db| track::some(db, account, room, &tracks))
+    }
+
+    fn subscribe_rules(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+    ) -> BoxFuture<'_, Result<Option<SubscribeRulesRow>, StoreError>> {
+        self.readers.run(move |db| rules::fetch(db, account, room, participant))
     }
 
     fn lease_callbacks(

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use room::{
-    AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, RoomType, SessionHash, Timestamp,
+    AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, RoomType, Rules, SessionHash, Timestamp,
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -68,7 +68,7 @@ fn join(number: u8) -> Change {
         participant: ParticipantSid::from_bytes([number; 16]),
         identity: format!("guest {number}"),
         session: SessionHash([0; 32]),
-        subscribe_all: true,
+        rules: Rules::everything(),
         at: Timestamp(i64::from(number)),
     }
 }

@@ -412,7 +412,7 @@ impl Simulation {
                     .map(|from| RestoredParticipant {
                         sid: from.row.sid,
                         identity: from.row.identity.clone(),
-                        subscribe_all: from.subscribe_all,
+                        rules: from.rules.clone(),
                         tracks: from.tracks.clone(),
                         stayed: since(from.row.created),
                     })

@@ -6,6 +6,7 @@ mod error;
 mod page;
 mod participant;
 mod room;
+pub mod schema;
 mod text;
 
 pub use date::Date;

@@ -1,5 +1,6 @@
-//! The REST API below `/v1` (rest.md): rooms and participants.
+//! The REST API below `/v1` (rest.md): rooms and participants, and their description at `/openapi.json`.
 //!
+//! Each resource lists its operations, of which the router and the description are made.
 //! A handler extracts (`auth` says for whom, `path` what is addressed, `params` what was
 //! sent), asks the store or the room, and converts the row to its resource.
 
@@ -13,6 +14,8 @@ mod error;
 pub(crate) mod fuzz;
 mod json;
 mod limits;
+mod openapi;
+mod operation;
 mod page;
 mod params;
 mod participant;
@@ -22,3 +25,8 @@ mod room_creation;
 mod router;
 
 pub use router::router;
+
+/// The API's description (OpenAPI 3.0) for a server with these settings, at this address.
+pub fn description(settings: &crate::config::Settings, url: &str) -> String {
+    openapi::Description::new(settings).at(url)
+}

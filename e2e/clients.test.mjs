@@ -36,7 +36,7 @@ const EXPECTED = {
   rules: NOT_YET,
   replaced: NOT_YET,
   disconnected: "disconnected",
-  anonymized: NOT_YET,
+  anonymized: true,
   completed: "completed",
   afterwards: 2,
   gone: 20404,

@@ -50,6 +50,21 @@ words!(
 );
 
 words!(
+    /// What a room is called in the API (rest.md section 8.1). It decides how many it may be made for and which
+    /// parameters go with it; the media of all of them takes the same way.
+    RoomType {
+        /// The usual one.
+        Group = "group",
+        /// For two.
+        Go = "go",
+        /// For ten.
+        PeerToPeer = "peer-to-peer",
+        /// For four.
+        GroupSmall = "group-small",
+    }
+);
+
+words!(
     /// What status callbacks tell (rest.md section 22.2).
     EventKind {
         /// A room was created.
@@ -114,6 +129,11 @@ pub enum Change {
         /// Whole seconds of the stay, cut, from monotonic time.
         duration_s: u64,
     },
+    /// Its identity is erased: from now on the text of its SID stands in its place. Also of one who is gone.
+    ParticipantAnonymized {
+        /// Who.
+        participant: ParticipantSid,
+    },
     /// A track was published.
     TrackPublished {
         /// By whom.
@@ -174,7 +194,10 @@ impl Change {
             Self::TrackEnabled { enabled: true, .. } => Some(EventKind::TrackEnabled),
             Self::TrackEnabled { enabled: false, .. } => Some(EventKind::TrackDisabled),
             Self::RoomCompleted { .. } => Some(EventKind::RoomEnded),
-            Self::ParticipantReconnecting { .. } | Self::ParticipantResumed { .. } | Self::TrackPriority { .. } => None,
+            Self::ParticipantReconnecting { .. }
+            | Self::ParticipantResumed { .. }
+            | Self::ParticipantAnonymized { .. }
+            | Self::TrackPriority { .. } => None,
         }
     }
 }

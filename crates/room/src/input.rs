@@ -52,6 +52,12 @@ pub enum Input {
         /// Who.
         participant: ParticipantSid,
     },
+    /// The API erases the identity of a participant of the room, of one who is gone too. Who is told of one that is there
+    /// after that is told its SID in the place of its identity; who knows the identity already is told nothing.
+    Anonymize {
+        /// Who.
+        participant: ParticipantSid,
+    },
     /// A participant's media cannot be brought up.
     MediaFailed {
         /// Who.
@@ -106,6 +112,8 @@ pub struct AnnouncedTrack {
     pub enabled: bool,
     /// The publisher's rank for it.
     pub priority: Priority,
+    /// False if it is known that its client and the room have no codec for it in common.
+    pub has_codec: bool,
     /// New, random; the track's own if the track is new.
     pub fresh: TrackSid,
 }

@@ -32,7 +32,8 @@
 //! let minutes = |n: u64| Duration::from_secs(60 * n);
 //! let mut room = Room::new(RoomConfig {
 //!     max_participants: 50, max_participant_duration: minutes(240), unused_timeout: minutes(5),
-//!     empty_timeout: minutes(5), ad_hoc: false, session_timeout: Duration::from_secs(30), first_revision: 0,
+//!     empty_timeout: minutes(5), max_age: None, audio_only: false, ad_hoc: false,
+//!     session_timeout: Duration::from_secs(30), first_revision: 0,
 //! }, now);
 //! let alice = ParticipantSid::from_bytes([1; 16]);
 //! room.handle(Input::Join(Join {
@@ -55,7 +56,7 @@ mod room;
 mod sid;
 mod track;
 
-pub use change::{Change, EventKind, ParticipantStatus, RoomStatus, SessionHash, Timestamp};
+pub use change::{Change, EventKind, ParticipantStatus, RoomStatus, RoomType, SessionHash, Timestamp};
 pub use input::{Announced, AnnouncedTrack, Input, Join, Now};
 pub use output::{Dismissal, Output, ParticipantView, Published, Refusal, Subscription, TrackFault, View};
 pub use room::{Restored, RestoredParticipant, Room, RoomConfig};

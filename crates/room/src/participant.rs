@@ -118,7 +118,7 @@ impl Participant {
     }
 
     /// Takes over the client's list. Unpublishes come first, so that a name is free for its heir.
-    pub(crate) fn announce(&mut self, announced: Announced, now: Now) -> TrackChanges {
+    pub(crate) fn announce(&mut self, announced: Announced, audio_only: bool, now: Now) -> TrackChanges {
         if self.announced_revision.is_some_and(|seen| announced.revision <= seen) {
             return TrackChanges::default();
         }
@@ -140,7 +140,7 @@ impl Participant {
                 .position(|published| published.media_id == track.media_id)
             {
                 Some(index) => self.update(index, &track, now.wall, &mut result.changes),
-                None => self.publish(track, now.wall, &mut result),
+                None => self.publish(track, audio_only, now.wall, &mut result),
             }
         }
         result
@@ -188,11 +188,11 @@ impl Participant {
         }
     }
 
-    fn publish(&mut self, new: AnnouncedTrack, at: Timestamp, result: &mut TrackChanges) {
+    fn publish(&mut self, new: AnnouncedTrack, audio_only: bool, at: Timestamp, result: &mut TrackChanges) {
         if self.refused.contains_key(&new.media_id) {
             return;
         }
-        if let Some(fault) = self.fault(&new) {
+        if let Some(fault) = self.fault(&new, audio_only) {
             if self.refused.len() < limits::TRACKS_PER_PARTICIPANT {
                 self.refused.insert(new.media_id.clone(), fault);
             }
@@ -215,7 +215,7 @@ impl Participant {
         });
     }
 
-    fn fault(&self, new: &AnnouncedTrack) -> Option<TrackFault> {
+    fn fault(&self, new: &AnnouncedTrack, audio_only: bool) -> Option<TrackFault> {
         if new.media_id.is_empty() || new.media_id.len() > limits::MEDIA_ID_BYTES {
             Some(TrackFault::Invalid)
         } else if new.name.chars().count() > limits::TRACK_NAME_CHARS {
@@ -226,6 +226,10 @@ impl Participant {
             Some(TrackFault::NameDuplicated)
         } else if self.tracks.len() >= limits::TRACKS_PER_PARTICIPANT {
             Some(TrackFault::TooMany)
+        } else if audio_only && new.kind == TrackKind::Video {
+            Some(TrackFault::KindNotSupported)
+        } else if !new.has_codec {
+            Some(TrackFault::NoCodec)
         } else {
             None
         }

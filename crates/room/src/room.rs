@@ -20,6 +20,10 @@ pub struct RoomConfig {
     pub unused_timeout: Duration,
     /// How long it stays after the last one left (rest.md section 8.6).
     pub empty_timeout: Duration,
+    /// How long the room may live, time before this process included; then it is completed. `None`: as long as it likes.
+    pub max_age: Option<Duration>,
+    /// Video tracks are refused.
+    pub audio_only: bool,
     /// Made by a joining client: ends when the last one leaves, whatever `empty_timeout` says.
     pub ad_hoc: bool,
     /// How long a lost participant may come back.
@@ -150,6 +154,7 @@ impl Room {
             Input::SignalingLost { participant } => self.signaling_lost(participant, now),
             Input::Resume { participant, announced } => self.resume(participant, announced, now),
             Input::Remove { participant } => self.dismiss(participant, Dismissal::Removed, now),
+            Input::Anonymize { participant } => self.anonymize(participant, now),
             Input::MediaFailed { participant } => self.dismiss(participant, Dismissal::MediaFailed, now),
             Input::Complete => self.complete(now),
             // Not beyond what was asked for: a wrong number must not open the barrier for later batches.
@@ -179,6 +184,7 @@ impl Room {
             .iter()
             .map(|participant| self.deadline(participant).0)
             .chain(vacancy)
+            .chain(self.end_of_life())
             .min()
     }
 
@@ -246,7 +252,7 @@ impl Room {
             now.mono,
             self.config.first_revision,
         );
-        let tracks = newcomer.announce(join.announced, now);
+        let tracks = newcomer.announce(join.announced, self.config.audio_only, now);
         changes.extend(tracks.changes);
         self.phase = Phase::InProgress(Vacancy::Occupied);
         self.participants.push(newcomer);
@@ -272,7 +278,7 @@ impl Room {
 
     fn announce(&mut self, participant: ParticipantSid, announced: Announced, now: Now) {
         let Some(index) = self.index(participant) else { return };
-        let tracks = self.participants[index].announce(announced, now);
+        let tracks = self.participants[index].announce(announced, self.config.audio_only, now);
         if tracks.changes.is_empty() && tracks.failed.is_empty() {
             return;
         }
@@ -323,7 +329,7 @@ impl Room {
                 at: now.wall,
             });
         }
-        let tracks = here.announce(announced, now);
+        let tracks = here.announce(announced, self.config.audio_only, now);
         changes.extend(tracks.changes);
         if !tracks.failed.is_empty() || !changes.is_empty() {
             here.published_revision += 1;
@@ -393,7 +399,42 @@ impl Room {
         self.effect(Output::Ended);
     }
 
+    /// Whoever bears the SID as its identity gives way to the one whose SID it is, as to a newcomer.
+    fn anonymize(&mut self, participant: ParticipantSid, now: Now) {
+        if matches!(self.phase, Phase::Completed) {
+            return;
+        }
+        let identity = participant.to_string();
+        let mut changes = Vec::new();
+        let mut squatter = None;
+        if let Some(index) = self.index(participant) {
+            if self.participants[index].identity == identity {
+                return;
+            }
+            let other = self.participants.iter().position(|other| other.identity == identity);
+            squatter = other.map(|other| self.take_out(other, now, &mut changes));
+        }
+        // One who is gone is only in the rows.
+        changes.push(Change::ParticipantAnonymized { participant });
+        self.persist(changes);
+        if let Some(index) = self.index(participant) {
+            self.participants[index].identity = identity;
+        }
+        if let Some(gone) = squatter {
+            self.effect(Output::Dismiss {
+                participant: gone.sid,
+                reason: Dismissal::DuplicateIdentity,
+            });
+            self.tell_others(gone.sid, &gone);
+            self.resubscribe();
+        }
+    }
+
     fn expire(&mut self, now: Now) {
+        if self.end_of_life().is_some_and(|deadline| deadline <= now.mono) {
+            self.complete(now);
+            return;
+        }
         if let Phase::InProgress(Vacancy::Unused { deadline } | Vacancy::Empty { deadline }) = self.phase
             && deadline <= now.mono
         {
@@ -410,6 +451,12 @@ impl Room {
         for (participant, reason) in due {
             self.dismiss(participant, reason, now);
         }
+    }
+
+    /// When the room is completed whoever is in it; `None` if never.
+    fn end_of_life(&self) -> Option<Instant> {
+        let max_age = self.config.max_age?;
+        Some(after(self.since, max_age.saturating_sub(self.age_before)))
     }
 
     /// When this participant is out if nothing happens, and why.

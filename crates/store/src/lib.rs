@@ -105,6 +105,22 @@ pub trait Store: Send + Sync + 'static {
         changes: Vec<Change>,
         by: Vec<Audit>,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Puts the text of its SID in the place of the identity of a participant of a completed room, with a line of the audit
+    /// log in the same transaction; repeating changes nothing but the log. False, and nothing is done, if the room is in
+    /// progress: then its owner does it, by [`Change::ParticipantAnonymized`]. Call [`Store::expunge`] after either.
+    fn anonymize(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+        by: Option<Audit>,
+    ) -> BoxFuture<'_, Result<bool, StoreError>>;
+    /// Resolves when nothing that was overwritten or deleted by acknowledged writes can be read in the backend's files any
+    /// more, its logs included. Copies that were made before keep it, and so may the disk below the files.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if somebody reads an older state for too long: to be repeated.
+    fn expunge(&self) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Takes over all rooms in progress: raises their epochs, makes everyone `connected` there
     /// `reconnecting` at `now`, and tells what they are restored from. Callbacks that another
     /// process leased, or was to try again later, are due now: nobody else is at them, and a clock

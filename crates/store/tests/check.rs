@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-use room::{AccountSid, Change, ParticipantSid, Priority, RoomSid, SessionHash, Timestamp, Track, TrackKind, TrackSid};
+use room::{
+    AccountSid, Change, ParticipantSid, Priority, RoomSid, RoomType, SessionHash, Timestamp, Track, TrackKind, TrackSid,
+};
 use rusqlite::Connection;
 use store::{
     Account, CallbackMethod, CallbackOutcome, CheckProgress, Expiry, Findings, NewRoom, Outage, SqliteStore, Store,
@@ -25,6 +27,9 @@ fn new_room(sid: RoomSid) -> NewRoom {
     NewRoom {
         sid,
         unique_name: None,
+        kind: RoomType::Group,
+        audio_only: false,
+        large_room: false,
         ad_hoc: false,
         status_callback: Some("https://example.com".to_owned()),
         status_callback_method: CallbackMethod::Post,

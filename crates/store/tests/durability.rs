@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use room::{AccountSid, Change, ParticipantSid, Priority, RoomSid, SessionHash, Timestamp, Track, TrackKind, TrackSid};
+use room::{
+    AccountSid, Change, ParticipantSid, Priority, RoomSid, RoomType, SessionHash, Timestamp, Track, TrackKind, TrackSid,
+};
 use store::{Account, CallbackMethod, NewRoom, SqliteStore, Store};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
@@ -117,6 +119,9 @@ async fn create_rooms(path: &Path) {
         let room = NewRoom {
             sid: RoomSid::from_bytes([number; 16]),
             unique_name: None,
+            kind: RoomType::Group,
+            audio_only: false,
+            large_room: false,
             ad_hoc: false,
             status_callback: Some("https://example.com".to_owned()),
             status_callback_method: CallbackMethod::Post,

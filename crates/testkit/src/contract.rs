@@ -81,6 +81,21 @@ pub const PARTICIPANT: &[Field] = &[
     ),
 ];
 
+/// A participant whose identity was erased (rest.md section 9.6).
+pub const ANONYMIZED: &[Field] = &[
+    field("sid", Kind::Sid("PA"), Filled::Always),
+    field("room_sid", Kind::Sid("RM"), Filled::Always),
+    field("account_sid", Kind::Sid("AC"), Filled::Always),
+    field("status", Kind::Word(&["connected", "disconnected"]), Filled::Always),
+    field("identity", Kind::Sid("PA"), Filled::Always),
+    field("date_created", Kind::Time, Filled::Always),
+    field("date_updated", Kind::Time, Filled::Always),
+    field("start_time", Kind::Time, Filled::Always),
+    field("end_time", Kind::Time, Filled::Once("disconnected")),
+    field("duration", Kind::Number, Filled::Once("disconnected")),
+    field("url", Kind::Url, Filled::Always),
+];
+
 /// A room (rest.md section 8.1).
 pub const ROOM: &[Field] = &[
     field("sid", Kind::Sid("RM"), Filled::Always),
@@ -157,10 +172,14 @@ pub fn check(status: u16, body: &Value) -> Vec<String> {
     if object.contains_key("meta") {
         return page_faults(object);
     }
-    let fields = if object.contains_key("room_sid") {
-        PARTICIPANT
-    } else {
-        ROOM
+    let is_anonymized = object
+        .get("url")
+        .and_then(Value::as_str)
+        .is_some_and(|url| url.ends_with("/Anonymize"));
+    let fields = match object.contains_key("room_sid") {
+        true if is_anonymized => ANONYMIZED,
+        true => PARTICIPANT,
+        false => ROOM,
     };
     faults(fields, object)
 }

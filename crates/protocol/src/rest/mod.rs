@@ -12,5 +12,5 @@ mod text;
 pub use date::Date;
 pub use error::ErrorBody;
 pub use page::{Meta, ParticipantPage, RoomPage};
-pub use participant::ParticipantResource;
+pub use participant::{AnonymizedResource, ParticipantResource};
 pub use room::{RoomLinks, RoomResource};

@@ -101,6 +101,23 @@ pub(super) fn add_links(schema: &mut Schema, names: &[&str]) {
     }
 }
 
+/// A participant whose identity is its SID: without `links`, and without a word for one whose connection is lost.
+pub(super) fn anonymize(schema: &mut Schema) {
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.remove("links");
+        // Who it was is its SID now.
+        if let Some(sid) = properties.get("sid").cloned() {
+            properties.insert("identity".to_owned(), sid);
+        }
+        if let Some(status) = properties.get_mut("status") {
+            status["enum"] = serde_json::json!(["connected", "disconnected"]);
+        }
+    }
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|name| name != "links");
+    }
+}
+
 /// An object of addresses with these names.
 pub(super) fn links(names: &[&str]) -> Schema {
     let address = serde_json::json!({ "type": "string", "format": "uri" });

@@ -7,6 +7,7 @@ mod rows;
 mod steps;
 mod world;
 
+mod anonymizing;
 mod ending;
 mod joining;
 mod random;

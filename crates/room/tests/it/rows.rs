@@ -128,6 +128,12 @@ impl Rows {
                 self.track(*participant, *track);
                 self.row(*participant).tracks.retain(|here| here.sid != *track);
             }
+            Change::ParticipantAnonymized { participant } => {
+                let live = self.live.iter_mut().find(|row| row.sid == *participant);
+                if let Some(row) = live.or_else(|| self.gone.get_mut(participant)) {
+                    row.identity = participant.to_string();
+                }
+            }
             Change::RoomCompleted { at, duration_s } => {
                 assert_eq!(*at, now.wall);
                 let is_due = self.deadline().is_some_and(|deadline| deadline <= now.mono);

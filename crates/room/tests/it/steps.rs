@@ -81,6 +81,8 @@ pub(crate) fn configs() -> impl Strategy<Value = RoomConfig> {
         max_participant_duration: seconds(stay),
         unused_timeout: seconds(100),
         empty_timeout: seconds(60),
+        max_age: None,
+        audio_only: false,
         ad_hoc,
         session_timeout: seconds(30),
         first_revision: 0,

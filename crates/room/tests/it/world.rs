@@ -26,6 +26,8 @@ pub(crate) fn config() -> RoomConfig {
         max_participant_duration: minutes(240),
         unused_timeout: minutes(5),
         empty_timeout: minutes(5),
+        max_age: None,
+        audio_only: false,
         ad_hoc: false,
         session_timeout: seconds(30),
         first_revision: 0,
@@ -56,6 +58,7 @@ pub(crate) fn listed(kind: TrackKind, media_id: &str) -> AnnouncedTrack {
         name: media_id.to_owned(),
         enabled: true,
         priority: Priority::Standard,
+        has_codec: true,
         fresh: TrackSid::from_bytes([0; 16]),
     }
 }
@@ -340,6 +343,7 @@ impl World {
                 participant, priority, ..
             } => format!("{} ranks {}", self.who(*participant), priority.as_str()),
             Change::TrackUnpublished { participant, .. } => format!("{} unpublishes", self.who(*participant)),
+            Change::ParticipantAnonymized { participant } => format!("{} is anonymized", self.who(*participant)),
             Change::RoomCompleted { duration_s, .. } => format!("room over after {duration_s} s"),
         }
     }
@@ -355,12 +359,21 @@ impl World {
 
     fn participant(&self, about: &ParticipantView) -> String {
         assert!(
-            self.who(about.sid).starts_with(&about.identity),
+            self.who(about.sid).starts_with(&about.identity) || about.identity == about.sid.to_string(),
             "the SID's own identity"
         );
         let tracks = list(&about.tracks, track_words);
         let status = about.status.as_str();
-        format!("{}@{} {status} [{tracks}]", self.who(about.sid), about.revision)
+        let anonymous = if about.identity == about.sid.to_string() {
+            " (anonymous)"
+        } else {
+            ""
+        };
+        format!(
+            "{}@{}{anonymous} {status} [{tracks}]",
+            self.who(about.sid),
+            about.revision
+        )
     }
 
     fn subscriptions(&self, tracks: &[Subscription]) -> String {

@@ -111,7 +111,7 @@ faults! {
     RoomStatus = 53112 "Status is invalid",
     /// The name is that of a room in progress.
     RoomExists = 53113 "Room exists",
-    /// `LargeRoom`.
+    /// A parameter that rooms of this type do not have.
     RoomParameters = 53114 "Room creation parameter(s) incompatible with the Room type",
     /// No region of the API.
     MediaRegion = 53115 "MediaRegion is invalid",
@@ -121,12 +121,10 @@ faults! {
     RecordingRules = 53120 "Invalid Recording Rule(s)",
     /// Recording is not there yet.
     Recording = 53122 "The recording operation requested is not supported for the Room type",
-    /// Outside 600 to 86400 seconds.
+    /// Outside 600 seconds to the server's bound.
     MaxParticipantDuration = 53123 "MaxParticipantDuration is out of range",
-    /// One of the types that the vendor gave up.
-    LegacyRoomType = 53126 "Legacy room type no longer supported",
-    /// Rooms without video.
-    AudioOnly = 53127 "audioOnly no longer supported",
+    /// `AudioOnly` in a room that is no group.
+    AudioOnly = 53124 "The AudioOnly flag is not supported for the Room type",
     /// Not `disconnected`.
     ParticipantStatus = 53209 "Participant status is invalid",
 }
@@ -141,7 +139,9 @@ impl ApiError {
     pub(super) fn of_rooms(error: RoomsError, path: &RequestPath) -> Self {
         match error {
             RoomsError::RoomExists => Fault::RoomExists.into(),
-            RoomsError::RoomNotFound | RoomsError::ParticipantNotFound => Self::not_found(path),
+            RoomsError::RoomNotFound | RoomsError::ParticipantNotFound | RoomsError::NotMadeByJoining => {
+                Self::not_found(path)
+            }
             RoomsError::RoomNotInProgress => Fault::RoomStatus.into(),
             RoomsError::Busy => Self::Busy,
             RoomsError::Store(error) => error.into(),

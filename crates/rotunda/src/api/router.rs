@@ -46,7 +46,6 @@ pub fn router(app: App) -> Router {
 
 /// What the API has and this server does not (rest.md section 1.5), and how to call it.
 pub(super) const NOT_YET: &[(&str, &str)] = &[
-    ("/v1/Rooms/{RoomSid}/Participants/{Sid}/Anonymize", "Anonymize"),
     (
         "/v1/Rooms/{RoomSid}/Participants/{ParticipantSid}/PublishedTracks",
         "PublishedTracks",

@@ -4,6 +4,8 @@
 mod arrival;
 mod peers;
 
+use self::peers::mark_video;
+
 pub(super) use self::peers::is_answerable;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -41,6 +43,12 @@ pub(super) enum Command {
         left: bool,
     },
     Remove {
+        participant: ParticipantSid,
+        /// Who asked for it.
+        by: Option<Audit>,
+        stored: oneshot::Sender<()>,
+    },
+    Anonymize {
         participant: ParticipantSid,
         /// Who asked for it.
         by: Option<Audit>,
@@ -250,6 +258,16 @@ impl RoomTask {
                 by,
                 stored,
             } => self.change(Input::Remove { participant }, by, stored),
+            Command::Anonymize {
+                participant,
+                by,
+                stored,
+            } => {
+                if let Some(seat) = self.seats.get_mut(&participant) {
+                    seat.identity = participant.to_string();
+                }
+                self.change(Input::Anonymize { participant }, by, stored);
+            }
             Command::Complete { by, stored } => self.change(Input::Complete, by, stored),
         }
     }
@@ -283,6 +301,10 @@ impl RoomTask {
         let mut seat = Seat::new(join.participant, join.identity.clone(), session, self.first_revision());
         seat.session_text = session_text;
         seat.socket = Some(join.socket);
+        let mut announced = join.announced;
+        if self.lacks_video_codec(&announced, &join.peers) {
+            mark_video(&mut announced);
+        }
         seat.arriving = join.peers;
         seat.admission_due = Some(Instant::now() + limits::ADMISSION_WAIT);
         self.seats.insert(join.participant, seat);
@@ -293,7 +315,7 @@ impl RoomTask {
             identity: join.identity,
             session,
             subscribe_all: join.subscribe_all,
-            announced: join.announced,
+            announced,
         };
         self.room.handle(Input::Join(join), now());
     }
@@ -315,13 +337,11 @@ impl RoomTask {
         seat.update = RoomUpdateBody::default();
         seat.arriving = sync.peers;
         let _gone = sync.taken.send(());
-        self.room.handle(
-            Input::Resume {
-                participant: sync.participant,
-                announced: sync.announced,
-            },
-            now(),
-        );
+        let (participant, mut announced) = (sync.participant, sync.announced);
+        if self.is_without_video_codec(participant) {
+            mark_video(&mut announced);
+        }
+        self.room.handle(Input::Resume { participant, announced }, now());
     }
 
     fn update(
@@ -334,7 +354,10 @@ impl RoomTask {
         if !self.is_current(participant, socket) {
             return;
         }
-        if let Some(announced) = announced {
+        if let Some(mut announced) = announced {
+            if self.is_without_video_codec(participant) {
+                mark_video(&mut announced);
+            }
             self.room.handle(Input::Tracks { participant, announced }, now());
         }
         for state in peers {

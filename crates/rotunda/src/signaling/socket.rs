@@ -441,6 +441,7 @@ fn room_refusal(fault: RoomsError) -> ServerMessage {
     match fault {
         RoomsError::RoomNotFound => error(53106, "Room not found"),
         RoomsError::RoomNotInProgress => error(53118, "Room completed"),
+        RoomsError::NotMadeByJoining => error(53103, "Unable to create Room"),
         RoomsError::Busy | RoomsError::Store(StoreError::Unavailable { .. }) => busy(),
         RoomsError::RoomExists | RoomsError::ParticipantNotFound => error(53104, "Unable to connect to Room"),
         RoomsError::Store(fault) => {

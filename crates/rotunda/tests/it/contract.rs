@@ -1,7 +1,7 @@
 //! The project's tables against the published OpenAPI document, where that is there.
 
 use serde_json::Value;
-use testkit::contract::{META, PARTICIPANT, ROOM, differences};
+use testkit::contract::{ANONYMIZED, META, PARTICIPANT, ROOM, differences};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/api/twilio_video_v1.json");
 
@@ -19,6 +19,10 @@ fn tables_agree_with_the_openapi_document_or_it_is_absent() {
     for (table, schema) in [
         (ROOM, schema("video.v1.room")),
         (PARTICIPANT, schema("video.v1.room.room_participant")),
+        (
+            ANONYMIZED,
+            schema("video.v1.room.room_participant.room_participant_anonymize"),
+        ),
         (META, meta),
     ] {
         assert_eq!(differences(table, &schema, &document), Vec::<String>::new());

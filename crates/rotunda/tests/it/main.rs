@@ -1,6 +1,7 @@
 //! The REST API over real sockets: a server in this process, a module for each matter.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod anonymize;
 mod auth;
 mod bounds;
 mod contract;

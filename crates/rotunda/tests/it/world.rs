@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use room::{AccountSid, ApiKeySid, Change, ParticipantSid, RoomSid, SessionHash, Timestamp};
+use room::{AccountSid, ApiKeySid, Change, ParticipantSid, RoomSid, RoomType, SessionHash, Timestamp};
 use rotunda::app::App;
 use rotunda::config::{PresetAccount, PresetApiKey, Settings};
 use rotunda::server::Server;
@@ -232,6 +232,9 @@ pub fn new_room(sid: RoomSid, name: Option<&str>, created_s: i64) -> NewRoom {
     NewRoom {
         sid,
         unique_name: name.map(str::to_owned),
+        kind: RoomType::Group,
+        audio_only: false,
+        large_room: false,
         ad_hoc: false,
         status_callback: None,
         status_callback_method: CallbackMethod::Post,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::{BoxFuture, Store};
 
 pub mod accounts;
+pub mod anonymize;
 pub mod audit;
 pub mod callbacks;
 mod fixture;
@@ -52,6 +53,11 @@ macro_rules! conformance_tests {
                 the_newer_of_an_identity_follows_in_one_batch
                 ends_are_never_before_beginnings
                 a_room_is_found_and_listed_at_once
+            }
+            anonymize {
+                an_identity_is_erased_in_any_state
+                a_completed_room_needs_no_owner
+                callbacks_to_come_tell_the_sid
             }
             writes {
                 a_failed_batch_leaves_nothing

@@ -10,6 +10,7 @@ use room::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::anonymize;
 use super::event::{self, Event};
 use super::room_row::after;
 use super::row::{self, signed};
@@ -131,6 +132,7 @@ impl<'a> OpenRoom<'a> {
                 at,
                 duration_s,
             } => self.disconnect(*participant, *at, *duration_s),
+            Change::ParticipantAnonymized { participant } => anonymize::participant(self.db, self.id, *participant),
             Change::TrackPublished { participant, track, at } => self.publish(*participant, track, *at),
             Change::TrackEnabled {
                 participant,

@@ -5,6 +5,7 @@
 //! before it was asked.
 
 mod account;
+mod anonymize;
 mod audit;
 #[cfg(feature = "bulk")]
 mod bulk;
@@ -45,8 +46,8 @@ use self::readers::Readers;
 use self::writer::Writer;
 use crate::{
     Account, ApiKey, Audit, AuditFilter, AuditRow, BoxFuture, CallbackOutcome, CheckProgress, Condition, DueCallback,
-    Expiry, Findings, Forgotten, Invariant, LiveRoom, NewRoom, Page, PageRequest, ParticipantFilter, ParticipantRow,
-    ParticipantsOf, RoomFilter, RoomKey, RoomRow, Store, StoreError, limits,
+    Expiry, Findings, Forgotten, Invariant, LiveRoom, NewRoom, Outage, Page, PageRequest, ParticipantFilter,
+    ParticipantRow, ParticipantsOf, RoomFilter, RoomKey, RoomRow, Store, StoreError, limits,
 };
 
 /// A store in one SQLite file, or in none that outlives it.
@@ -197,6 +198,37 @@ impl Store for SqliteStore {
         self.writer.run(move |db| {
             change::apply(db, account, room, epoch, &changes)?;
             by.iter().try_for_each(|by| audit::append(db, by))
+        })
+    }
+
+    fn anonymize(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+        by: Option<Audit>,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.writer.run(move |db| {
+            let done = anonymize::in_completed_room(db, account, room, participant)?;
+            by.iter().filter(|_| done).try_for_each(|by| audit::append(db, by))?;
+            Ok(done)
+        })
+    }
+
+    fn expunge(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async {
+            self.writer.between_writes(anonymize::rewrite).await?;
+            let deadline = tokio::time::Instant::now() + limits::EXPUNGE_WAIT;
+            while !self.writer.between_writes(checkpoint::truncate).await? {
+                if tokio::time::Instant::now() >= deadline {
+                    return Err(StoreError::Unavailable {
+                        outage: Outage::Locked,
+                        source: "somebody reads an older state of the database".into(),
+                    });
+                }
+                tokio::time::sleep(limits::EXPUNGE_PAUSE).await;
+            }
+            Ok(())
         })
     }
 

@@ -167,6 +167,7 @@ impl Client {
                 name: format!("name{number}"),
                 enabled: dice.bool(),
                 priority: Priority::ALL[dice.usize(0..Priority::ALL.len())],
+                has_codec: true,
                 fresh: TrackSid::from_bytes(sids.to_be_bytes()),
             });
         }

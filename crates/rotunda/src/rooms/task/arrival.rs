@@ -58,8 +58,8 @@ impl RoomTask {
             },
             options: Options {
                 session_timeout: self.shared.config.session_timeout.as_secs(),
-                signaling_region: self.shared.config.media_region.clone(),
-                media_region: self.shared.config.media_region.clone(),
+                signaling_region: self.shared.config.rooms.media_region.clone(),
+                media_region: self.row.new.media_region.clone().unwrap_or_default(),
                 audio_processors: Vec::new(),
             },
             state: complete_state(

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the end-to-end tests: installs what they need, makes their media, then one journey after the other.
+# Runs the end-to-end tests: installs what they need, builds the walks of the helper libraries, makes media, then one journey after the other.
 # `--set-up` stops before the journeys.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -15,6 +15,7 @@ if [ "${1:-}" != --inside ]; then
     .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
     cp requirements.txt .venv/installed.txt
   fi
+  ./clients/build.sh
   ./make-media.sh
   [ "${1:-}" != --set-up ] || exit 0
   rm -rf artifacts

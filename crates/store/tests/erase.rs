@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use room::{
-    AccountSid, Change, ParticipantSid, Priority, RoomSid, RoomType, SessionHash, Timestamp, Track, TrackKind, TrackSid,
+    AccountSid, Change, ParticipantSid, Priority, RoomSid, RoomType, Rules, SessionHash, Timestamp, Track, TrackKind,
+    TrackSid,
 };
 use store::{Account, CallbackMethod, NewRoom, Outage, SqliteStore, Store, StoreError};
 
@@ -63,7 +64,7 @@ fn join(number: u64) -> Vec<Change> {
             participant: pa(number),
             identity: identity(number),
             session: SessionHash([7; 32]),
-            subscribe_all: true,
+            rules: Rules::everything(),
             at,
         },
         Change::TrackPublished {

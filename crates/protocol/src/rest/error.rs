@@ -1,15 +1,18 @@
 //! The body of every answer that is not a success.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// An error (rest.md section 4).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "error")]
 pub struct ErrorBody {
     /// The vendor's error number.
     pub code: u32,
     /// What is wrong, for people.
     pub message: String,
     /// Where the number is described.
+    #[schemars(with = "super::schema::Url")]
     pub more_info: String,
     /// The HTTP status.
     pub status: u16,
@@ -22,7 +25,8 @@ pub struct ErrorBody {
 }
 
 /// What to mend.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(inline)]
 pub struct ErrorDetails {
     /// For people.
     pub reason: String,

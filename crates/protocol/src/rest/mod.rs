@@ -6,6 +6,7 @@ mod error;
 mod page;
 mod participant;
 mod room;
+pub mod schema;
 mod text;
 mod track;
 
@@ -14,4 +15,4 @@ pub use error::{ErrorBody, ErrorDetails};
 pub use page::{Meta, ParticipantPage, PublishedTrackPage, RoomPage, SubscribedTrackPage};
 pub use participant::{AnonymizedResource, ParticipantResource};
 pub use room::{RoomLinks, RoomResource};
-pub use track::{SubscribeRulesResource, TrackResource};
+pub use track::{PublishedTrack, SubscribeRulesResource, TrackResource};

@@ -1,30 +1,37 @@
 //! Pages of lists (rest.md section 5).
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ParticipantResource, RoomResource, TrackResource};
+use super::{ParticipantResource, PublishedTrack, RoomResource, TrackResource, schema};
 
 /// Where a page is in its list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(inline)]
 pub struct Meta {
     /// The client's page counter, echoed.
     pub page: i64,
     /// Rows at most, as applied.
     pub page_size: u32,
     /// The first page of the same list.
+    #[schemars(with = "schema::Url")]
     pub first_page_url: String,
     /// The page of newer rows, if there are any.
+    #[schemars(with = "Option<schema::Url>")]
     pub previous_page_url: Option<String>,
     /// This page.
+    #[schemars(with = "schema::Url")]
     pub url: String,
     /// The page of older rows, if there are any.
+    #[schemars(with = "Option<schema::Url>")]
     pub next_page_url: Option<String>,
     /// Name of the member that holds the rows.
     pub key: &'static str,
 }
 
 /// A page of rooms; its `meta.key` is `rooms`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ListRoomResponse")]
 pub struct RoomPage {
     /// Newest first.
     pub rooms: Vec<RoomResource>,
@@ -33,7 +40,8 @@ pub struct RoomPage {
 }
 
 /// A page of participants; its `meta.key` is `participants`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ListRoomParticipantResponse")]
 pub struct ParticipantPage {
     /// Newest first.
     pub participants: Vec<ParticipantResource>,
@@ -42,16 +50,19 @@ pub struct ParticipantPage {
 }
 
 /// A page of what a participant publishes; its `meta.key` is `published_tracks`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ListRoomParticipantPublishedTrackResponse")]
 pub struct PublishedTrackPage {
     /// Newest first.
+    #[schemars(with = "Vec<PublishedTrack>")]
     pub published_tracks: Vec<TrackResource>,
     /// Where the page is.
     pub meta: Meta,
 }
 
 /// A page of what a participant receives; its `meta.key` is `subscribed_tracks`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ListRoomParticipantSubscribedTrackResponse")]
 pub struct SubscribedTrackPage {
     /// Newest first.
     pub subscribed_tracks: Vec<TrackResource>,

@@ -1,26 +1,34 @@
 //! A participant (rest.md section 9.1).
 
+use std::borrow::Cow;
+
 use room::{AccountSid, ParticipantSid, RoomSid};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use super::Date;
 use super::text::Text;
+use super::{Date, schema};
 
 /// One stay of one identity in one room.
 ///
 /// A page has up to a thousand of these, so what is derived is only made when it is written: the texts of
 /// SIDs, and `links`, absolute addresses below `url` (`published_tracks`, `subscribed_tracks`,
 /// `subscribe_rules`, `anonymize`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(rename = "video.v1.room.room_participant", transform = with_links)]
 pub struct ParticipantResource {
     /// `PA…`
+    #[schemars(with = "schema::ParticipantSid")]
     pub sid: ParticipantSid,
     /// `RM…`
+    #[schemars(with = "schema::RoomSid")]
     pub room_sid: RoomSid,
     /// `AC…`
+    #[schemars(with = "schema::AccountSid")]
     pub account_sid: AccountSid,
     /// `connected`, `reconnecting` or `disconnected`.
+    #[schemars(with = "schema::ParticipantStatus")]
     pub status: &'static str,
     /// From the access token.
     pub identity: String,
@@ -35,6 +43,7 @@ pub struct ParticipantResource {
     /// Whole seconds of its stay, cut, once it is disconnected.
     pub duration: Option<u64>,
     /// The absolute address of this resource, made of SIDs.
+    #[schemars(with = "schema::Url")]
     pub url: String,
 }
 
@@ -64,9 +73,28 @@ impl Serialize for ParticipantResource {
     }
 }
 
+fn with_links(schema: &mut Schema) {
+    schema::add_links(
+        schema,
+        &["published_tracks", "subscribed_tracks", "subscribe_rules", "anonymize"],
+    );
+}
+
 /// A participant whose identity was erased (rest.md section 9.6): as it is, without links, at an address of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnonymizedResource(pub ParticipantResource);
+
+impl JsonSchema for AnonymizedResource {
+    fn schema_name() -> Cow<'static, str> {
+        "video.v1.room.room_participant.room_participant_anonymize".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = ParticipantResource::json_schema(generator);
+        schema::anonymize(&mut schema);
+        schema
+    }
+}
 
 impl Serialize for AnonymizedResource {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

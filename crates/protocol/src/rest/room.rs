@@ -1,29 +1,36 @@
 //! A room (rest.md section 8.1).
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
-use super::Date;
+use super::{Date, schema};
 
 /// A room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "video.v1.room")]
 pub struct RoomResource {
     /// `RM…`
+    #[schemars(with = "schema::RoomSid")]
     pub sid: String,
     /// `in-progress` or `completed`.
+    #[schemars(with = "schema::RoomStatus")]
     pub status: &'static str,
     /// When it was created.
     pub date_created: Date,
     /// When its state changed last.
     pub date_updated: Date,
     /// `AC…`
+    #[schemars(with = "schema::AccountSid")]
     pub account_sid: String,
     /// Always true.
     pub enable_turn: bool,
     /// The given name, else the room's own SID.
     pub unique_name: String,
     /// Where callbacks go.
+    #[schemars(with = "Option<schema::Url>")]
     pub status_callback: Option<String>,
     /// `POST` or `GET`.
+    #[schemars(with = "schema::HttpMethod")]
     pub status_callback_method: &'static str,
     /// When it was completed.
     pub end_time: Option<Date>,
@@ -31,6 +38,7 @@ pub struct RoomResource {
     pub duration: Option<u64>,
     /// `group`, `go`, `peer-to-peer` or `group-small`.
     #[serde(rename = "type")]
+    #[schemars(with = "schema::RoomType")]
     pub kind: &'static str,
     /// Participants at once, at most.
     pub max_participants: u32,
@@ -41,6 +49,7 @@ pub struct RoomResource {
     /// Whether everything is recorded.
     pub record_participants_on_connect: bool,
     /// `VP8`, `H264`.
+    #[schemars(with = "schema::VideoCodecs")]
     pub video_codecs: Vec<String>,
     /// Where its media is handled.
     pub media_region: Option<String>,
@@ -53,6 +62,7 @@ pub struct RoomResource {
     /// Whether it was asked to be large.
     pub large_room: bool,
     /// The absolute address of this resource, made of its SID.
+    #[schemars(with = "schema::Url")]
     pub url: String,
     /// What belongs to it.
     pub links: RoomLinks,
@@ -80,5 +90,19 @@ impl RoomLinks {
             recording_rules: format!("{url}/RecordingRules"),
             transcriptions: format!("{url}/Transcriptions"),
         }
+    }
+}
+
+impl JsonSchema for RoomLinks {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "RoomLinks".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schema::links(&["participants", "recordings", "recording_rules", "transcriptions"])
     }
 }

@@ -1,23 +1,31 @@
 //! Tracks and who receives them (rest.md sections 10 to 12).
 
 use room::{ParticipantSid, RoomSid, TrackSid};
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use super::Date;
 use super::text::Text;
+use super::{Date, schema};
 use crate::rules::ShownRules;
 
 /// A track that is published now, as its publisher or as one who receives it has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(rename = "video.v1.room.room_participant.room_participant_subscribed_track")]
 pub struct TrackResource {
     /// `MT…`
+    #[schemars(with = "schema::TrackSid")]
     pub sid: TrackSid,
     /// Of a published track who publishes it, of a subscribed one who receives it.
+    #[schemars(with = "schema::ParticipantSid")]
     pub participant_sid: ParticipantSid,
     /// Of a subscribed track alone: who publishes it.
+    #[schemars(with = "schema::ParticipantSid")]
     pub publisher_sid: Option<ParticipantSid>,
     /// `RM…`
+    #[schemars(with = "schema::RoomSid")]
     pub room_sid: RoomSid,
     /// Its name.
     pub name: String,
@@ -28,8 +36,10 @@ pub struct TrackResource {
     /// False while muted.
     pub enabled: bool,
     /// `audio`, `video` or `data`.
+    #[schemars(with = "schema::TrackKind")]
     pub kind: &'static str,
     /// The absolute address of this resource, made of SIDs.
+    #[schemars(with = "schema::Url")]
     pub url: String,
 }
 
@@ -53,14 +63,33 @@ impl Serialize for TrackResource {
     }
 }
 
+/// The schema of a published track: that of [`TrackResource`] without a member `publisher_sid`.
+pub struct PublishedTrack;
+
+impl JsonSchema for PublishedTrack {
+    fn schema_name() -> Cow<'static, str> {
+        "video.v1.room.room_participant.room_participant_published_track".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = TrackResource::json_schema(generator);
+        schema::leave_out(&mut schema, "publisher_sid");
+        schema
+    }
+}
+
 /// What a participant receives, by rules.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(rename = "video.v1.room.room_participant.room_participant_subscribe_rule")]
 pub struct SubscribeRulesResource {
     /// Whose.
+    #[schemars(with = "schema::ParticipantSid")]
     pub participant_sid: ParticipantSid,
     /// `RM…`
+    #[schemars(with = "schema::RoomSid")]
     pub room_sid: RoomSid,
     /// All of them, in order.
+    #[schemars(with = "schema::SubscribeRules")]
     pub rules: ShownRules,
     /// When the participant connected.
     pub date_created: Date,

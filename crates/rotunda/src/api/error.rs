@@ -78,11 +78,13 @@ macro_rules! faults {
             #[cfg(test)]
             const ALL: &'static [Self] = &[$(Self::$name),+];
 
-            const fn code(self) -> u32 {
+            /// Its number.
+            pub(super) const fn code(self) -> u32 {
                 match self { $(Self::$name => $code),+ }
             }
 
-            const fn message(self) -> &'static str {
+            /// What is wrong, for people.
+            pub(super) const fn message(self) -> &'static str {
                 match self { $(Self::$name => $message),+ }
             }
         }

@@ -1,5 +1,7 @@
-//! The REST API below `/v1` (rest.md): rooms, participants, tracks and who receives them.
+//! The REST API below `/v1` (rest.md): rooms, participants, tracks and who receives them, and their description at
+//! `/openapi.json`.
 //!
+//! Each resource lists its operations, of which the router and the description are made.
 //! A handler extracts (`auth` says for whom, `path` what is addressed, `params` what was
 //! sent), asks the store or the room, and converts the row to its resource.
 
@@ -13,6 +15,8 @@ mod error;
 pub(crate) mod fuzz;
 mod json;
 mod limits;
+mod openapi;
+mod operation;
 mod page;
 mod params;
 mod participant;
@@ -24,3 +28,8 @@ mod subscribe_rules;
 mod track;
 
 pub use router::router;
+
+/// The API's description (OpenAPI 3.0) for a server with these settings, at this address.
+pub fn description(settings: &crate::config::Settings, url: &str) -> String {
+    openapi::Description::new(settings).at(url)
+}

@@ -1,5 +1,7 @@
 //! Parameters of a request: names and values of a query or a form (rest.md sections 1.2 and 26.6).
 
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -11,7 +13,14 @@ use super::limits::{BODY_BYTES_MAX, BODY_TIME_MAX, PARAMETERS_MAX, QUERY_BYTES_M
 
 /// Parameters in the order they came. Names are case-sensitive, unknown ones are never looked at.
 #[derive(Debug, Default)]
-pub(super) struct Params(Vec<(String, Value)>);
+pub(super) struct Params {
+    given: Vec<(String, Value)>,
+    declared: Option<Declared>,
+}
+
+/// The names that an operation's description has; known in debug builds alone.
+#[derive(Debug, Clone)]
+pub(super) struct Declared(pub(super) Arc<[&'static str]>);
 
 /// A value: `None` if it is no text, because it is not UTF-8 or contains U+0000.
 type Value = Option<String>;
@@ -36,11 +45,11 @@ impl Params {
     }
 
     fn push(&mut self, name: String, value: Vec<u8>) -> Result<(), ApiError> {
-        if self.0.len() >= PARAMETERS_MAX {
+        if self.given.len() >= PARAMETERS_MAX {
             return Err(ApiError::Malformed("it has too many parameters"));
         }
         let text = String::from_utf8(value).ok().filter(|text| !text.contains('\0'));
-        self.0.push((name, text));
+        self.given.push((name, text));
         Ok(())
     }
 
@@ -49,7 +58,8 @@ impl Params {
     /// # Errors
     /// It is no text.
     pub(super) fn text(&self, name: &'static str) -> Result<Option<&str>, ApiError> {
-        match self.0.iter().rev().find(|(given, _)| given == name) {
+        self.check_declared(name);
+        match self.given.iter().rev().find(|(given, _)| given == name) {
             None => Ok(None),
             Some((_, Some(text))) => Ok(Some(&**text).filter(|text| !text.is_empty())),
             Some((_, None)) => Err(ApiError::Invalid {
@@ -64,7 +74,8 @@ impl Params {
     /// # Errors
     /// One is no text.
     pub(super) fn texts(&self, name: &'static str) -> Result<Vec<&str>, ApiError> {
-        let values = self.0.iter().filter(|(given, _)| given == name);
+        self.check_declared(name);
+        let values = self.given.iter().filter(|(given, _)| given == name);
         let texts = values.map(|(_, value)| {
             value.as_deref().ok_or(ApiError::Invalid {
                 name,
@@ -72,6 +83,13 @@ impl Params {
             })
         });
         texts.filter(|text| !matches!(text, Ok(""))).collect()
+    }
+
+    fn check_declared(&self, name: &str) {
+        debug_assert!(
+            self.declared.as_ref().is_none_or(|declared| declared.0.contains(&name)),
+            "the operation reads {name}, which its description does not have"
+        );
     }
 
     /// A boolean; absent is false.
@@ -110,7 +128,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
         if query.len() > QUERY_BYTES_MAX {
             return Err(ApiError::Malformed("its query is too long"));
         }
-        Params::urlencoded(query.as_bytes()).map(Self)
+        let mut params = Params::urlencoded(query.as_bytes())?;
+        params.declared = parts.extensions.get().cloned();
+        Ok(Self(params))
     }
 }
 
@@ -125,13 +145,15 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         let body = tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, BODY_BYTES_MAX)).await;
         let body = body.map_err(|_| ApiError::Slow)?.map_err(|_| ApiError::TooLarge)?;
         let content_type = parts.headers.get(CONTENT_TYPE);
-        match essence(&parts.headers) {
-            "application/x-www-form-urlencoded" => Params::urlencoded(&body).map(Self),
-            "multipart/form-data" => multipart(content_type, body).await.map(Self),
-            _ if body.is_empty() => Ok(Self(Params::default())),
-            "" => Params::urlencoded(&body).map(Self),
-            _ => Err(ApiError::MediaType),
-        }
+        let mut params = match essence(&parts.headers) {
+            "application/x-www-form-urlencoded" => Params::urlencoded(&body)?,
+            "multipart/form-data" => multipart(content_type, body).await?,
+            _ if body.is_empty() => Params::default(),
+            "" => Params::urlencoded(&body)?,
+            _ => return Err(ApiError::MediaType),
+        };
+        params.declared = parts.extensions.get().cloned();
+        Ok(Self(params))
     }
 }
 

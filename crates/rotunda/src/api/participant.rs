@@ -14,10 +14,46 @@ use super::base_url::BaseUrl;
 use super::date::Moment;
 use super::error::{ApiError, Fault};
 use super::json;
+use super::operation::{Answer, Operation, Parameter, page_parameters};
 use super::page::{Cursor, Filters, List, PageQuery, PageUrls};
 use super::params::{Form, Params, Query};
 use super::path::{ParticipantOf, RequestPath};
 use crate::app::App;
+
+/// What can be done with participants.
+pub(super) fn operations() -> Vec<Operation> {
+    const ALL: &str = "/v1/Rooms/{RoomSid}/Participants";
+    const ONE: &str = "/v1/Rooms/{RoomSid}/Participants/{Sid}";
+    let status = |about| Parameter::word("Status", &STATUSES, about);
+    let resource = Answer::of::<ParticipantResource>;
+    vec![
+        Operation::get("ListRoomParticipant", ALL, list, Answer::of::<ParticipantPage>(StatusCode::OK))
+            .about("Participants of a room, newest first. Without `Status`: of a room in progress those connected, of a completed one those disconnected.")
+            .takes([
+                status("Participants in this state."),
+                Parameter::text("Identity", "Participants of exactly this identity."),
+                Parameter::date("DateCreatedAfter", "Participants who came later than that: a moment, or a day in UTC."),
+                Parameter::date("DateCreatedBefore", "Participants who came earlier than that."),
+            ].into_iter().chain(page_parameters()))
+            .refuses(&[Fault::PageToken]),
+        Operation::get("FetchRoomParticipant", ONE, fetch, resource(StatusCode::OK))
+            .about("A participant: by SID in any state, by identity while it is connected or reconnecting."),
+        Operation::post("UpdateRoomParticipant", ONE, update, resource(StatusCode::ACCEPTED))
+            .about("Disconnects a participant. One who is gone already stays as it is.")
+            .takes([status("Only `disconnected`.").required()])
+            .refuses(&[Fault::ParticipantStatus]),
+        Operation::post(
+            "UpdateRoomParticipantAnonymize",
+            "/v1/Rooms/{RoomSid}/Participants/{Sid}/Anonymize",
+            anonymize,
+            Answer::of::<AnonymizedResource>(StatusCode::OK),
+        )
+        .about("Erases a participant's identity: its SID takes the place. Repeating changes nothing."),
+    ]
+}
+
+/// States of a participant in the API.
+const STATUSES: [&str; 3] = ["connected", "disconnected", "reconnecting"];
 
 /// `GET /v1/Rooms/{Room}/Participants/{Participant}`
 pub(super) async fn fetch(base: BaseUrl, found: ParticipantOf) -> Json<ParticipantResource> {

@@ -13,11 +13,64 @@ use super::base_url::BaseUrl;
 use super::date::Moment;
 use super::error::{ApiError, Fault};
 use super::limits::MAX_CONCURRENT_PUBLISHED_TRACKS;
+use super::operation::{Answer, Operation, Parameter, page_parameters};
 use super::page::{Filters, List, PageQuery, PageUrls};
 use super::params::{Form, Params, Query};
 use super::path::{RequestPath, RoomOf};
-use super::room_creation::new_room;
+use super::room_creation::{self, new_room};
 use crate::app::App;
+use crate::config::Settings;
+
+/// What can be done with rooms.
+pub(super) fn operations(settings: &Settings) -> Vec<Operation> {
+    let status = |about| Parameter::word("Status", &STATUSES, about);
+    vec![
+        Operation::get("ListRoom", "/v1/Rooms", list, Answer::of::<RoomPage>(StatusCode::OK))
+            .about("Rooms, newest first: those in progress, unless another status is asked for.")
+            .takes(
+                [
+                    status("Rooms in this state. No room ever is `failed` here."),
+                    Parameter::text("UniqueName", "Rooms of exactly this name."),
+                    Parameter::date(
+                        "DateCreatedAfter",
+                        "Rooms created then or later: a moment, or a day in UTC.",
+                    ),
+                    Parameter::date("DateCreatedBefore", "Rooms created earlier than that."),
+                ]
+                .into_iter()
+                .chain(page_parameters()),
+            )
+            .refuses(&[Fault::PageToken]),
+        Operation::post(
+            "CreateRoom",
+            "/v1/Rooms",
+            create,
+            Answer::of::<RoomResource>(StatusCode::CREATED),
+        )
+        .about("Creates a room.")
+        .takes(room_creation::parameters(&settings.rooms))
+        .refuses(room_creation::FAULTS),
+        Operation::get(
+            "FetchRoom",
+            "/v1/Rooms/{Sid}",
+            fetch,
+            Answer::of::<RoomResource>(StatusCode::OK),
+        )
+        .about("A room: by SID in any state, by name while it is in progress."),
+        Operation::post(
+            "UpdateRoom",
+            "/v1/Rooms/{Sid}",
+            update,
+            Answer::of::<RoomResource>(StatusCode::ACCEPTED),
+        )
+        .about("Completes a room: everybody in it is disconnected.")
+        .takes([status("Only `completed`.").required()])
+        .refuses(&[Fault::RoomStatus]),
+    ]
+}
+
+/// States of a room in the API.
+const STATUSES: [&str; 3] = ["in-progress", "completed", "failed"];
 
 /// `POST /v1/Rooms`
 pub(super) async fn create(

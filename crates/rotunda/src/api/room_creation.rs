@@ -6,12 +6,13 @@
 use std::ops::RangeInclusive;
 
 use room::{RoomSid, RoomType};
-use serde_json::Value;
+use serde_json::{Value, json};
 use store::{CallbackMethod, NewRoom};
 use url::Url;
 
 use super::error::{ApiError, Fault};
 use super::limits::{ROOM_NAME_CHARS_MAX, STATUS_CALLBACK_CHARS};
+use super::operation::Parameter;
 use super::params::Params;
 use crate::config::{RoomSettings, VIDEO_CODECS, dedup};
 use crate::rooms::wall;
@@ -27,6 +28,94 @@ const PARTICIPANT_DURATION_S_MIN: u32 = 600;
 
 /// Minutes.
 const ROOM_TIMEOUT_MIN: RangeInclusive<u32> = 1..=60;
+
+/// Minutes, unless it is said.
+const ROOM_TIMEOUT_DEFAULT_MIN: u32 = 5;
+
+/// The parameters, in the order of the API's manual.
+pub(super) fn parameters(settings: &RoomSettings) -> Vec<Parameter> {
+    let codecs =
+        json!({ "type": "array", "items": { "type": "string", "enum": VIDEO_CODECS }, "default": VIDEO_CODECS });
+    let rules = json!({ "type": "string" });
+    let url = json!({ "type": "string", "format": "uri", "maxLength": STATUS_CALLBACK_CHARS - 1 });
+    let method = json!({ "type": "string", "format": "http-method", "enum": ["GET", "POST"], "default": "POST" });
+    let name = json!({ "type": "string", "maxLength": ROOM_NAME_CHARS_MAX });
+    let kind = json!({ "type": "string", "enum": ["group", "go", "peer-to-peer", "group-small"], "default": "group" });
+    vec![
+        Parameter::flag("EnableTurn", "Ignored, always true."),
+        Parameter::of("Type", kind, "What the room may do and how many it holds."),
+        Parameter::of(
+            "UniqueName",
+            name,
+            "A name that no other room in progress has, and that is no SID of a room.",
+        ),
+        Parameter::of(
+            "StatusCallback",
+            url,
+            "Absolute `http` or `https` address that is told what happens in the room.",
+        ),
+        Parameter::of("StatusCallbackMethod", method, "How it is told."),
+        Parameter::number(
+            "MaxParticipants",
+            &(1..=settings.participants_max(RoomType::Group)),
+            settings.participants_default(RoomType::Group),
+            "Participants at once, at most; fewer in rooms of the other types.",
+        ),
+        Parameter::flag("RecordParticipantsOnConnect", "Not there yet: true is refused."),
+        Parameter::flag("TranscribeParticipantsOnConnect", "Not there yet: true is refused."),
+        Parameter::of("VideoCodecs", codecs, "Codecs of the room's video, repeated."),
+        Parameter::text(
+            "MediaRegion",
+            "The server's own region, `gll`, or another that it accepts.",
+        ),
+        Parameter::of(
+            "RecordingRules",
+            rules,
+            "JSON. Only rules that record nothing: there are no recordings yet.",
+        ),
+        Parameter::text("TranscriptionsConfiguration", "Not there yet: refused."),
+        Parameter::flag("AudioOnly", "Whether video is refused; in `group` rooms."),
+        Parameter::number(
+            "MaxParticipantDuration",
+            &(PARTICIPANT_DURATION_S_MIN..=settings.max_participant_duration_s),
+            settings.participant_duration_default_s(),
+            "Seconds that a participant may stay.",
+        ),
+        Parameter::number(
+            "EmptyRoomTimeout",
+            &ROOM_TIMEOUT_MIN,
+            ROOM_TIMEOUT_DEFAULT_MIN,
+            "Minutes that the room stays after the last one left.",
+        ),
+        Parameter::number(
+            "UnusedRoomTimeout",
+            &ROOM_TIMEOUT_MIN,
+            ROOM_TIMEOUT_DEFAULT_MIN,
+            "Minutes that the room waits for the first one.",
+        ),
+        Parameter::flag("LargeRoom", "Only told again; in `group` rooms."),
+    ]
+}
+
+/// What is refused with a number of its own.
+pub(super) const FAULTS: &[Fault] = &[
+    Fault::RoomName,
+    Fault::RoomNameTooLong,
+    Fault::RoomNameCharacters,
+    Fault::MaxParticipants,
+    Fault::RoomType,
+    Fault::Timeout,
+    Fault::StatusCallbackMethod,
+    Fault::StatusCallback,
+    Fault::RoomExists,
+    Fault::RoomParameters,
+    Fault::MediaRegion,
+    Fault::MediaRegionEmpty,
+    Fault::RecordingRules,
+    Fault::Recording,
+    Fault::MaxParticipantDuration,
+    Fault::AudioOnly,
+];
 
 /// A new room from the parameters, with a random SID, created now.
 ///
@@ -60,8 +149,10 @@ pub(super) fn new_room(params: &Params, settings: &RoomSettings) -> Result<NewRo
             Fault::MaxParticipantDuration,
         )?
         .unwrap_or(settings.participant_duration_default_s()),
-        empty_room_timeout_min: number(params, "EmptyRoomTimeout", &ROOM_TIMEOUT_MIN, Fault::Timeout)?.unwrap_or(5),
-        unused_room_timeout_min: number(params, "UnusedRoomTimeout", &ROOM_TIMEOUT_MIN, Fault::Timeout)?.unwrap_or(5),
+        empty_room_timeout_min: number(params, "EmptyRoomTimeout", &ROOM_TIMEOUT_MIN, Fault::Timeout)?
+            .unwrap_or(ROOM_TIMEOUT_DEFAULT_MIN),
+        unused_room_timeout_min: number(params, "UnusedRoomTimeout", &ROOM_TIMEOUT_MIN, Fault::Timeout)?
+            .unwrap_or(ROOM_TIMEOUT_DEFAULT_MIN),
         video_codecs: if audio_only { Vec::new() } else { video_codecs(params)? },
         media_region: Some(media_region(params, settings)?),
         at: wall(),
@@ -117,7 +208,7 @@ fn check_recording_rules(params: &Params) -> Result<(), ApiError> {
         return Ok(());
     };
     let rules: Vec<Value> = serde_json::from_str(text).map_err(|_| Fault::RecordingRules)?;
-    let nothing = serde_json::json!({ "type": "exclude", "all": true });
+    let nothing = json!({ "type": "exclude", "all": true });
     let is_rule = |rule: &Value| matches!(rule["type"].as_str(), Some("include" | "exclude"));
     if rules == [nothing] {
         Ok(())

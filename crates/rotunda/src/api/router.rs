@@ -2,82 +2,67 @@
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, any, get, post};
+use axum::routing::{MethodRouter, any, get};
 
 use super::auth::Caller;
+use super::base_url::BaseUrl;
 use super::error::ApiError;
+use super::openapi::{self, Description};
+use super::operation::Operation;
 use super::path::RequestPath;
 use super::{cors, participant, room, subscribe_rules, track};
 use crate::app::App;
+use crate::config::Settings;
 
-/// Everything below `/v1`, to be merged into the server's router. Sets no fallback of its own:
-/// what is unknown below `/v1` is a route here.
+/// What this server does. The router and the API's description are made of it.
+pub(super) fn operations(settings: &Settings) -> Vec<Operation> {
+    let mut operations = room::operations(settings);
+    operations.extend(participant::operations());
+    operations.extend(track::operations());
+    operations.extend(subscribe_rules::operations());
+    operations
+}
+
+/// The API below `/v1` and its description, to be merged into the server's router. Sets no fallback of
+/// its own: what is unknown below `/v1` is a route here.
 pub fn router(app: App) -> Router {
-    let here = [
-        ("/v1/Rooms", get(room::list).post(room::create)),
-        ("/v1/Rooms/{room}", get(room::fetch).post(room::update)),
-        ("/v1/Rooms/{room}/Participants", get(participant::list)),
-        (
-            "/v1/Rooms/{room}/Participants/{participant}",
-            get(participant::fetch).post(participant::update),
-        ),
-        (
-            "/v1/Rooms/{room}/Participants/{participant}/Anonymize",
-            post(participant::anonymize),
-        ),
-        (
-            "/v1/Rooms/{room}/Participants/{participant}/PublishedTracks",
-            get(track::list_published),
-        ),
-        (
-            "/v1/Rooms/{room}/Participants/{participant}/PublishedTracks/{track}",
-            get(track::fetch_published),
-        ),
-        (
-            "/v1/Rooms/{room}/Participants/{participant}/SubscribedTracks",
-            get(track::list_subscribed),
-        ),
-        (
-            "/v1/Rooms/{room}/Participants/{participant}/SubscribedTracks/{track}",
-            get(track::fetch_subscribed),
-        ),
-        (
-            "/v1/Rooms/{room}/Participants/{participant}/SubscribeRules",
-            get(subscribe_rules::fetch).post(subscribe_rules::replace),
-        ),
-    ];
-    let router = here.into_iter().fold(Router::new(), |router, (path, methods)| {
-        with_slash(router, path, &methods)
-    });
+    let description = Description::new(&app.settings);
+    let router = operations(&app.settings)
+        .iter()
+        .fold(Router::new(), |router, operation| {
+            with_slash(router, operation.path, &operation.route())
+        });
     let router = NOT_YET
         .iter()
         .fold(router, |router, &(path, name)| with_slash(router, path, &not_yet(name)));
+    let described = get(move |base: BaseUrl| openapi::serve(description.clone(), base));
     router
         .method_not_allowed_fallback(method_not_allowed)
         .route("/v1", any(not_found))
         .route("/v1/", any(not_found))
         .route("/v1/{*path}", any(not_found))
+        .route("/openapi.json", described)
         .layer(from_fn_with_state(app.clone(), cors::share))
         .with_state(app)
 }
 
 /// What the API has and this server does not (rest.md section 1.5), and how to call it.
-const NOT_YET: &[(&str, &str)] = &[
-    ("/v1/Rooms/{room}/RecordingRules", "RecordingRules"),
-    ("/v1/Rooms/{room}/Recordings", "Recordings"),
-    ("/v1/Rooms/{room}/Recordings/{recording}", "Recordings"),
-    ("/v1/Rooms/{room}/Recordings/{recording}/Media", "Recordings"),
-    ("/v1/Rooms/{room}/Transcriptions", "Transcriptions"),
-    ("/v1/Rooms/{room}/Transcriptions/{transcription}", "Transcriptions"),
+pub(super) const NOT_YET: &[(&str, &str)] = &[
+    ("/v1/Rooms/{RoomSid}/RecordingRules", "RecordingRules"),
+    ("/v1/Rooms/{RoomSid}/Recordings", "Recordings"),
+    ("/v1/Rooms/{RoomSid}/Recordings/{Sid}", "Recordings"),
+    ("/v1/Rooms/{RoomSid}/Recordings/{Sid}/Media", "Recordings"),
+    ("/v1/Rooms/{RoomSid}/Transcriptions", "Transcriptions"),
+    ("/v1/Rooms/{RoomSid}/Transcriptions/{Ttid}", "Transcriptions"),
     ("/v1/Recordings", "Recordings"),
-    ("/v1/Recordings/{recording}", "Recordings"),
-    ("/v1/Recordings/{recording}/Media", "Recordings"),
+    ("/v1/Recordings/{Sid}", "Recordings"),
+    ("/v1/Recordings/{Sid}/Media", "Recordings"),
     ("/v1/RecordingSettings/Default", "RecordingSettings"),
     ("/v1/Compositions", "Compositions"),
-    ("/v1/Compositions/{composition}", "Compositions"),
-    ("/v1/Compositions/{composition}/Media", "Compositions"),
+    ("/v1/Compositions/{Sid}", "Compositions"),
+    ("/v1/Compositions/{Sid}/Media", "Compositions"),
     ("/v1/CompositionHooks", "CompositionHooks"),
-    ("/v1/CompositionHooks/{hook}", "CompositionHooks"),
+    ("/v1/CompositionHooks/{Sid}", "CompositionHooks"),
     ("/v1/CompositionSettings/Default", "CompositionSettings"),
 ];
 

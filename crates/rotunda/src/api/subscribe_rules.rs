@@ -11,9 +11,23 @@ use store::{ParticipantRow, SubscribeRulesRow};
 use super::actor::Actor;
 use super::error::ApiError;
 use super::limits::REASON_CHARS_MAX;
+use super::operation::{Answer, Operation, Parameter};
 use super::params::Form;
 use super::path::ParticipantOf;
 use crate::app::App;
+
+/// What can be done with subscribe rules.
+pub(super) fn operations() -> Vec<Operation> {
+    const PATH: &str = "/v1/Rooms/{RoomSid}/Participants/{ParticipantSid}/SubscribeRules";
+    let resource = || Answer::of::<SubscribeRulesResource>(StatusCode::OK);
+    vec![
+        Operation::get("FetchRoomParticipantSubscribeRule", PATH, fetch, resource())
+            .about("The rules by which a participant receives tracks; of one who left, those it had last."),
+        Operation::post("UpdateRoomParticipantSubscribeRule", PATH, replace, resource())
+            .about("Replaces all rules of a participant who is there. They take effect at once.")
+            .takes([Parameter::text("Rules", "A JSON array of 1 to 20 rules.").required()]),
+    ]
+}
 
 /// `GET …/SubscribeRules`: of one who left, those it had last.
 pub(super) async fn fetch(

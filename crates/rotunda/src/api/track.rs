@@ -2,18 +2,63 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
-use protocol::rest::{PublishedTrackPage, SubscribedTrackPage, TrackResource};
+use protocol::rest::{PublishedTrack, PublishedTrackPage, SubscribedTrackPage, TrackResource};
 use room::{ParticipantSid, TrackSid};
 use store::{Page, PageRequest, ParticipantRow, Position, TrackKey, TrackRow};
 
 use super::base_url::BaseUrl;
 use super::error::{ApiError, Fault};
 use super::json;
+use super::operation::{Answer, Operation, page_parameters};
 use super::page::{Filters, List, PageQuery, PageUrls};
 use super::params::{Params, Query};
 use super::path::{ParticipantOf, RequestPath};
 use crate::app::App;
+
+/// What can be done with tracks.
+pub(super) fn operations() -> Vec<Operation> {
+    const PUBLISHED: &str = "/v1/Rooms/{RoomSid}/Participants/{ParticipantSid}/PublishedTracks";
+    const ONE_PUBLISHED: &str = "/v1/Rooms/{RoomSid}/Participants/{ParticipantSid}/PublishedTracks/{Sid}";
+    const SUBSCRIBED: &str = "/v1/Rooms/{RoomSid}/Participants/{ParticipantSid}/SubscribedTracks";
+    const ONE_SUBSCRIBED: &str = "/v1/Rooms/{RoomSid}/Participants/{ParticipantSid}/SubscribedTracks/{Sid}";
+    let ok = StatusCode::OK;
+    vec![
+        Operation::get(
+            "ListRoomParticipantPublishedTrack",
+            PUBLISHED,
+            list_published,
+            Answer::of::<PublishedTrackPage>(ok),
+        )
+        .about("What a participant publishes now, newest first. Who left has none.")
+        .takes(page_parameters())
+        .refuses(&[Fault::PageToken]),
+        Operation::get(
+            "FetchRoomParticipantPublishedTrack",
+            ONE_PUBLISHED,
+            fetch_published,
+            Answer::of::<PublishedTrack>(ok),
+        )
+        .about("A track that a participant publishes now, by SID or name."),
+        Operation::get(
+            "ListRoomParticipantSubscribedTrack",
+            SUBSCRIBED,
+            list_subscribed,
+            Answer::of::<SubscribedTrackPage>(ok),
+        )
+        .about("What a participant receives of the others now, newest first. Who left has none.")
+        .takes(page_parameters())
+        .refuses(&[Fault::PageToken]),
+        Operation::get(
+            "FetchRoomParticipantSubscribedTrack",
+            ONE_SUBSCRIBED,
+            fetch_subscribed,
+            Answer::of::<TrackResource>(ok),
+        )
+        .about("A track that a participant receives now, by SID."),
+    ]
+}
 
 /// `GET …/PublishedTracks`: those of now. Who left has none.
 pub(super) async fn list_published(

@@ -15,11 +15,11 @@ use crate::tls;
 /// The account of every `rotunda dev`.
 pub(super) const ACCOUNT_SID: AccountSid = AccountSid::from_bytes([0xdd; 16]);
 /// Its auth token.
-pub(super) const AUTH_TOKEN: &str = "dev-auth-token-not-for-production";
+pub(super) const AUTH_TOKEN: &str = "devAuthTokenNotForProduction";
 /// Its API key.
 pub(super) const API_KEY_SID: ApiKeySid = ApiKeySid::from_bytes([0xdd; 16]);
 /// The key's secret.
-pub(super) const API_KEY_SECRET: &str = "dev-api-key-secret-not-for-production";
+pub(super) const API_KEY_SECRET: &str = "devApiKeySecretNotForProduction";
 
 /// Options of the command.
 #[derive(Args)]

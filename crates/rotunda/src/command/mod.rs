@@ -8,6 +8,7 @@ mod dev;
 mod drain;
 mod env;
 mod load;
+mod openapi;
 mod progress;
 mod restore;
 mod serve;
@@ -99,6 +100,8 @@ enum Command {
     /// Puts a server under load: scripted participants with media, and what they cost
     #[command(after_help = load::EXAMPLES)]
     Load(load::LoadArgs),
+    /// Prints the description of the REST API, an OpenAPI 3.0 document, as /openapi.json serves it
+    Openapi(openapi::OpenapiArgs),
     /// Tells whether a server runs on the data directory, and what it serves
     Status(data_dir::DataDir),
     /// Takes nobody new, waits until calls have ended, and stops the server; for taking a machine out of service
@@ -183,6 +186,7 @@ pub fn main() -> ExitCode {
         Command::Restore(args) => restore::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Openapi(args) => openapi::run(&args),
         Command::Status(data) => status::run(&data),
         Command::Drain(args) => drain::run(&args),
     };

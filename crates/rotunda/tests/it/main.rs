@@ -6,6 +6,7 @@ mod auth;
 mod bounds;
 mod contract;
 mod cors;
+mod openapi;
 mod paging;
 mod participants;
 mod random;

@@ -59,9 +59,9 @@ async fn dev_prints_one_line_and_serves() {
     assert_eq!(text("page"), format!("{http}/"));
     assert!(text("media").starts_with("127.0.0.1:") && !text("media").ends_with(":0"));
     assert_eq!(text("account_sid"), "ACdddddddddddddddddddddddddddddddd");
-    assert_eq!(text("auth_token"), "dev-auth-token-not-for-production");
+    assert_eq!(text("auth_token"), "devAuthTokenNotForProduction");
     assert_eq!(text("api_key_sid"), "SKdddddddddddddddddddddddddddddddd");
-    assert_eq!(text("api_key_secret"), "dev-api-key-secret-not-for-production");
+    assert_eq!(text("api_key_secret"), "devApiKeySecretNotForProduction");
 
     let health = reqwest::get(format!("{http}/healthz")).await.unwrap();
     assert_eq!(
@@ -89,7 +89,7 @@ async fn dev_prints_one_line_and_serves() {
     assert_eq!(page.headers()["referrer-policy"], "no-referrer");
     if page.status() == 200 {
         let html = page.text().await.unwrap();
-        let meta = "<meta name=\"rotunda-dev-credentials\" content=\"ACdddddddddddddddddddddddddddddddd:SKdddddddddddddddddddddddddddddddd:dev-api-key-secret-not-for-production\">";
+        let meta = "<meta name=\"rotunda-dev-credentials\" content=\"ACdddddddddddddddddddddddddddddddd:SKdddddddddddddddddddddddddddddddd:devApiKeySecretNotForProduction\">";
         assert!(html.contains(meta), "{html}");
     }
     assert!(server.terminate() < Duration::from_secs(6));
@@ -243,7 +243,7 @@ fn the_environment_of_dev_is_known_without_a_server() {
     let home = tempfile::tempdir().unwrap();
     let env = said(home.path(), &["env", "--dev"]);
     assert!(
-        env.contains("export TWILIO_API_SECRET=dev-api-key-secret-not-for-production\n")
+        env.contains("export TWILIO_API_SECRET=devApiKeySecretNotForProduction\n")
             && env.ends_with("export ROTUNDA_URL=http://127.0.0.1:8080\n"),
         "{env}"
     );

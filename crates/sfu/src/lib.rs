@@ -8,6 +8,8 @@ mod clock;
 mod codec;
 mod early;
 mod engine;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fixture;
 mod forwarder;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

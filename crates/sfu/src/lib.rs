@@ -3,6 +3,7 @@
 //! Desired state goes in by [`Command`], facts come out by [`Event`]. Nothing here knows of rooms,
 //! participants or signaling.
 
+mod backlog;
 mod channels;
 mod clock;
 mod codec;

@@ -17,6 +17,11 @@ use crate::fixture::{camera, path};
 use crate::transport::Phase;
 use crate::{Command, Event, LostReason, Route, RouteMedia, TransportId, fixture, limits};
 
+mod overload;
+
+/// On this stream a packet of stream 1 has its sequence number in eight bytes.
+const NUMBERED: u8 = 255;
+
 /// What all notebooks of a test have written.
 #[derive(Debug, Default)]
 struct Notes {
@@ -92,6 +97,16 @@ impl Engine for Notebook {
                     message: vec![0; bytes as usize],
                 });
             }
+            (Some(&NUMBERED), _) => self.outputs.push(Output::Packet(Packet {
+                stream: RecvHandle(1),
+                payload_type: 96,
+                sequence: datagram[2..10].try_into().map(u64::from_be_bytes).unwrap(),
+                timestamp: 0,
+                marker: true,
+                extensions: HeaderExtensions::default(),
+                arrival: now,
+                payload: Arc::from(&datagram[10..]),
+            })),
             (Some(stream), Some(sequence)) => self.outputs.push(Output::Packet(Packet {
                 stream: RecvHandle(u32::from(*stream)),
                 payload_type: 96,

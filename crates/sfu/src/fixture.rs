@@ -1,6 +1,7 @@
 //! Clients as tests and fuzz targets make them up: sessions, addresses and checks, without a network.
 
 use std::net::SocketAddr;
+#[cfg(test)]
 use std::sync::Arc;
 
 use negotiation::{
@@ -75,6 +76,7 @@ pub(crate) fn session(id: u64, number: u64, sections: Vec<Section>) -> Negotiate
 }
 
 /// The same with one section, in which a client publishes `cam` and may be sent `seen`.
+#[cfg(test)]
 pub(crate) fn camera(id: u64, number: u64, layers: impl IntoIterator<Item = u32>, seen: u32) -> Arc<NegotiatedSession> {
     let section = Section {
         receive: receive("cam", layers),

@@ -9,8 +9,8 @@ use negotiation::{Codec, CodecFormat, Fingerprint, MediaKind, NegotiatedSession,
 
 use crate::codec::{PayloadMap, red_primary, starts_keyframe};
 use crate::engine::{
-    Bindings, ChannelHandle, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled, ReceiveBinding,
-    Received, RecvHandle, Reliability, RtcEngines, SendHandle, SendPacket, SenderReport, Written,
+    Bindings, ChannelHandle, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled, Received,
+    RecvHandle, Reliability, RtcEngines, SendHandle, SendPacket, SenderReport, Written,
 };
 use crate::fixture::{check, codec, path, receive, send, video};
 use crate::plane::Plane;

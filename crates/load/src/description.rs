@@ -22,6 +22,8 @@ const VIDEO: &str = "a=mid:1\r\n\
     a=extmap:13 urn:3gpp:video-orientation\r\n\
     a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n\
     a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=sendrecv\r\na=rtcp-mux\r\na=rtcp-rsize\r\n";
+const CHANNELS: &str = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\na=sctp-port:5000\r\n\
+    a=max-message-size:262144\r\n";
 const FEEDBACK: [&str; 4] = ["transport-cc", "ccm fir", "nack", "nack pli"];
 
 /// A format of pictures.
@@ -97,6 +99,8 @@ pub enum NoSession {
 #[derive(Debug, Clone)]
 pub struct Descriptions {
     wishes: Wishes,
+    /// Offers data channels, too.
+    channels: bool,
     /// The sections of our last description.
     ours: Vec<MediaDescription>,
     dtls_role: DtlsRole,
@@ -109,6 +113,7 @@ impl Descriptions {
     pub fn new(wishes: Wishes) -> Self {
         Self {
             wishes,
+            channels: false,
             ours: Vec::new(),
             dtls_role: DtlsRole::Server,
             far: None,
@@ -116,9 +121,16 @@ impl Descriptions {
         }
     }
 
+    /// Offers data channels, too.
+    pub fn with_channels(mut self) -> Self {
+        self.channels = true;
+        self
+    }
+
     /// The first offer: a section of each kind.
     pub fn offer(&mut self) -> Result<String, NoSession> {
-        let text = format!("v=0\r\n{AUDIO}{}", video_template(&self.wishes.codecs));
+        let channels = if self.channels { CHANNELS } else { "" };
+        let text = format!("v=0\r\n{AUDIO}{}{channels}", video_template(&self.wishes.codecs));
         let template = sdp::parse(&text).map_err(NoSession::Unreadable)?;
         let sections = template.media.into_iter().map(|mut section| {
             let track = self.published(&section).cloned();

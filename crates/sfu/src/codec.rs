@@ -255,18 +255,8 @@ pub(crate) fn red_primary(payload: &[u8], payload_type: u8) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use negotiation::Feedback;
+    use crate::fixture::codec;
     use proptest::prelude::*;
-
-    fn codec(payload_type: u8, format: CodecFormat) -> Codec {
-        Codec {
-            payload_type,
-            rtx: None,
-            format,
-            clock_rate: 90_000,
-            feedback: Feedback::default(),
-        }
-    }
 
     fn h264(payload_type: u8, packetization_mode: u8, profile_level_id: u32) -> Codec {
         codec(

@@ -5,20 +5,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use negotiation::{
-    Codec, CodecFormat, DtlsRole, Feedback, Fingerprint, IceCredentials, Layer, MediaKind, NegotiatedSession, Receive,
-    Section, Send,
-};
+use negotiation::{Codec, CodecFormat, Fingerprint, MediaKind, NegotiatedSession, Sctp, Section};
 
 use crate::codec::{PayloadMap, red_primary, starts_keyframe};
 use crate::engine::{
-    Bindings, ChannelHandle, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled, ReceiveBinding,
-    Received, RecvHandle, Reliability, RtcEngines, SendBinding, SendHandle, SendPacket, SenderReport, Written,
+    Bindings, ChannelHandle, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled, Received,
+    RecvHandle, Reliability, RtcEngines, SendHandle, SendPacket, SenderReport, Written,
 };
-use crate::ice::Path;
+use crate::fixture::{check, codec, path, receive, send, video};
 use crate::plane::Plane;
-use crate::stun::{BindingRequest, nominating_request};
-use crate::{Command, Route, RouteMedia, TransportId};
+use crate::stun::BindingRequest;
+use crate::{Command, Route, RouteMedia, TransportId, fixture};
 
 /// Reads a check, verifies it and answers.
 pub fn stun(bytes: &[u8]) {
@@ -74,7 +71,7 @@ pub fn datagrams(mut bytes: &[u8]) {
         plane.handle_command(
             Command::Apply {
                 transport,
-                session: session(id),
+                session: client(id),
             },
             now,
         );
@@ -94,24 +91,12 @@ pub fn datagrams(mut bytes: &[u8]) {
         let (datagram, rest) = rest.split_at(usize::from(*length).min(rest.len()));
         bytes = rest;
         now += Duration::from_millis(u64::from(*passed_ms));
-        let path = Path {
-            remote: SocketAddr::from(([192, 0, 2, 1], 1000 + u16::from(who % 4))),
-            local: None,
-        };
         match who {
             4 | 5 => {
-                let id = who - 3;
-                let path = Path {
-                    remote: SocketAddr::from(([192, 0, 2, 1], 1000 + u16::from(id))),
-                    local: None,
-                };
-                plane.handle_datagram(
-                    path,
-                    &nominating_request(&format!("s{id}:c{id}"), "password", [1; 12]),
-                    now,
-                );
+                let id = u64::from(who - 3);
+                plane.handle_datagram(path(id), &check(id), now);
             }
-            _ => plane.handle_datagram(path, datagram, now),
+            _ => plane.handle_datagram(path(u64::from(who % 4)), datagram, now),
         }
         while plane.has_backlog() {
             plane.finish_turn(now);
@@ -131,7 +116,7 @@ pub fn handshake(mut bytes: &[u8]) {
         static ENGINES: RtcEngines = RtcEngines::new().expect("ciphers");
     }
     let mut now = Instant::now();
-    let session = session(1);
+    let session = client(1);
     let engine = ENGINES.with(|engines| engines.create(&session, now));
     let mut engine = engine.expect("an engine");
     engine.apply(&session, now).expect("a session");
@@ -156,56 +141,25 @@ pub fn handshake(mut bytes: &[u8]) {
     }
 }
 
-fn codec(payload_type: u8, format: CodecFormat) -> Codec {
-    Codec {
-        payload_type,
-        rtx: None,
-        format,
-        clock_rate: 90_000,
-        feedback: Feedback {
-            nack: true,
-            pli: true,
-            ..Feedback::default()
-        },
-    }
-}
-
-fn session(id: u64) -> Arc<NegotiatedSession> {
-    let credentials = |side: &str| IceCredentials {
-        ufrag: format!("{side}{id}"),
-        pwd: "password".into(),
+/// A client with a camera of three layers, sound in two formats and data channels.
+fn client(id: u64) -> Arc<NegotiatedSession> {
+    let section = Section {
+        codecs: vec![
+            codec(96, CodecFormat::Vp8),
+            codec(111, CodecFormat::Opus { inband_fec: true }),
+            codec(63, CodecFormat::Red { of: 111 }),
+        ],
+        receive: receive("cam", 1..=3),
+        send: send("seen", 100),
+        ..video("0")
     };
-    let layer = |ssrc| Layer { ssrc, rtx: None };
+    let sctp = Some(Sctp {
+        mid: "data".into(),
+        max_message_size: 0,
+    });
     Arc::new(NegotiatedSession {
-        number: 1,
-        local_ice: credentials("s"),
-        remote_ice: credentials("c"),
-        remote_fingerprint: Fingerprint([0; 32]),
-        dtls_role: DtlsRole::Server,
-        sctp: Some(negotiation::Sctp {
-            mid: "data".into(),
-            max_message_size: 0,
-        }),
-        sections: vec![Section {
-            mid: "0".into(),
-            kind: MediaKind::Video,
-            codecs: vec![
-                codec(96, CodecFormat::Vp8),
-                codec(111, CodecFormat::Opus { inband_fec: true }),
-                codec(63, CodecFormat::Red { of: 111 }),
-            ],
-            extensions: Vec::new(),
-            receive: Some(Receive {
-                track_id: "cam".into(),
-                layers: vec![layer(1), layer(2), layer(3)],
-            }),
-            send: Some(Send {
-                track_id: "seen".into(),
-                stream_id: "s".into(),
-                cname: "c".into(),
-                layer: layer(100),
-            }),
-        }],
+        sctp,
+        ..fixture::session(id, 1, vec![section])
     })
 }
 
@@ -238,24 +192,7 @@ impl Engines for Scripts {
 
 impl Engine for Script {
     fn apply(&mut self, session: &Arc<NegotiatedSession>, _: Instant) -> Result<Bindings, EngineError> {
-        let mut bindings = Bindings::default();
-        for section in &session.sections {
-            if let (Some(receive), Some(send)) = (&section.receive, &section.send) {
-                bindings.receives.push(ReceiveBinding {
-                    track_id: receive.track_id.as_str().into(),
-                    kind: section.kind,
-                    layers: receive.layers.iter().map(|layer| RecvHandle(layer.ssrc)).collect(),
-                    codecs: section.codecs.clone(),
-                });
-                bindings.sends.push(SendBinding {
-                    track_id: send.track_id.clone(),
-                    kind: section.kind,
-                    stream: SendHandle(send.layer.ssrc),
-                    codecs: section.codecs.clone(),
-                });
-            }
-        }
-        Ok(bindings)
+        Ok(fixture::bindings(session))
     }
 
     fn start(&mut self, _: Instant) -> Result<(), EngineError> {

@@ -1,6 +1,6 @@
-//! Key-frame requests for one layer: merged over subscribers and throttled.
+//! Key-frame requests for one layer: merged over subscribers and throttled, more so while the worker is behind.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::limits;
 
@@ -47,11 +47,19 @@ impl KeyframeRequests {
         self.repeats = 0;
     }
 
+    /// When it was asked for last, if one is wanted.
+    pub(crate) fn wanted_since(&self) -> Option<Option<Instant>> {
+        self.wanted.then_some(self.asked)
+    }
+
     /// Whether to ask now; counts as having asked. What is wanted stays so, since the request may
-    /// be lost.
-    pub(crate) fn take_due(&mut self, now: Instant) -> bool {
+    /// be lost. While the worker is behind, a key frame is asked for as if nobody answered.
+    pub(crate) fn take_due(&mut self, is_behind: bool, now: Instant) -> bool {
         let doubled = limits::KEYFRAME_INTERVAL_MIN * (1 << self.repeats.saturating_sub(1).min(8));
-        let pause = doubled.min(limits::KEYFRAME_INTERVAL_MAX);
+        let pause = match is_behind {
+            true => limits::KEYFRAME_INTERVAL_MAX,
+            false => doubled.min(limits::KEYFRAME_INTERVAL_MAX),
+        };
         let resting = self.asked.is_some_and(|at| now.saturating_duration_since(at) < pause);
         if !self.wanted || resting {
             return false;
@@ -59,6 +67,26 @@ impl KeyframeRequests {
         self.repeats = self.repeats.saturating_add(1);
         self.asked = Some(now);
         true
+    }
+}
+
+/// Keeps key frames of different tracks apart while the worker is behind: together they are what it cannot carry.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeyframePace {
+    next: Option<Instant>,
+}
+
+impl KeyframePace {
+    /// Whether one may be asked for.
+    pub(crate) fn may(&self, now: Instant) -> bool {
+        self.next.is_none_or(|next| now >= next)
+    }
+
+    /// One was asked for that goes to so many.
+    pub(crate) fn asked(&mut self, subscribers: usize, now: Instant) {
+        let subscribers = u32::try_from(subscribers).unwrap_or(u32::MAX);
+        let pause = limits::KEYFRAME_PAUSE_PER_SUBSCRIBER.saturating_mul(subscribers);
+        self.next = now.checked_add(pause.min(Duration::from_secs(1)));
     }
 }
 
@@ -107,13 +135,13 @@ mod tests {
     fn many_demands_are_one_request() {
         let start = Instant::now();
         let mut requests = KeyframeRequests::new();
-        assert!(!requests.take_due(start));
+        assert!(!requests.take_due(false, start));
         requests.demand();
         requests.demand();
-        assert!(requests.take_due(start));
+        assert!(requests.take_due(false, start));
         requests.demand();
-        assert!(!requests.take_due(start + Duration::from_millis(499)));
-        assert!(requests.take_due(start + Duration::from_millis(500)));
+        assert!(!requests.take_due(false, start + Duration::from_millis(499)));
+        assert!(requests.take_due(false, start + Duration::from_millis(500)));
     }
 
     #[test]
@@ -122,14 +150,14 @@ mod tests {
         let at = |ms| start + Duration::from_millis(ms);
         let mut requests = KeyframeRequests::new();
         requests.demand();
-        assert!(requests.take_due(start));
-        assert!(!requests.take_due(at(499)));
-        assert!(requests.take_due(at(500)));
-        assert!(!requests.take_due(at(1499)), "the pause has doubled");
+        assert!(requests.take_due(false, start));
+        assert!(!requests.take_due(false, at(499)));
+        assert!(requests.take_due(false, at(500)));
+        assert!(!requests.take_due(false, at(1499)), "the pause has doubled");
         requests.path_changed();
-        assert!(requests.take_due(at(1499)));
+        assert!(requests.take_due(false, at(1499)));
         requests.arrived();
-        assert!(!requests.take_due(at(60_000)));
+        assert!(!requests.take_due(false, at(60_000)));
     }
 
     #[test]
@@ -148,12 +176,34 @@ mod tests {
     }
 
     #[test]
+    fn while_the_worker_is_behind_key_frames_are_rare_and_apart() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut requests = KeyframeRequests::new();
+        requests.demand();
+        assert!(requests.take_due(true, start));
+        requests.demand();
+        assert!(!requests.take_due(true, at(3999)), "however often it is demanded");
+        assert!(requests.take_due(true, at(4000)));
+        let mut pace = KeyframePace::default();
+        assert!(pace.may(start));
+        pace.asked(100, start);
+        assert!(
+            !pace.may(at(99)) && pace.may(at(100)),
+            "the key frame goes to a hundred"
+        );
+        // However many there are, somebody is heard each second.
+        pace.asked(usize::MAX, at(100));
+        assert!(!pace.may(at(1099)) && pace.may(at(1100)));
+    }
+
+    #[test]
     fn a_key_frame_answers_all() {
         let start = Instant::now();
         let mut requests = KeyframeRequests::new();
         requests.demand();
         requests.arrived();
-        assert!(!requests.take_due(start));
+        assert!(!requests.take_due(false, start));
     }
 
     #[test]
@@ -163,7 +213,7 @@ mod tests {
         requests.demand();
         let mut asked = 0;
         for step in 0..400 {
-            asked += u32::from(requests.take_due(start + Duration::from_millis(50) * step));
+            asked += u32::from(requests.take_due(false, start + Duration::from_millis(50) * step));
             requests.remind();
         }
         assert!((4..=9).contains(&asked), "{asked} requests in 20 s");

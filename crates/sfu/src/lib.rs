@@ -3,11 +3,14 @@
 //! Desired state goes in by [`Command`], facts come out by [`Event`]. Nothing here knows of rooms,
 //! participants or signaling.
 
+mod backlog;
 mod channels;
 mod clock;
 mod codec;
 mod early;
 mod engine;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fixture;
 mod forwarder;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -63,6 +63,25 @@ pub(crate) const DATAGRAMS_PER_TICK: u32 = 1000;
 /// hundred tracks at ten percent loss sends a fifth of it.
 pub(crate) const RTCP_BYTES_PER_TICK: usize = 16 << 10;
 
+/// Packets taken from clients and given to clients between two looks at the socket; more media waits. Some 10 ms of
+/// work, in which no socket buffer fills up.
+pub(crate) const PACKETS_PER_TURN: u64 = 1024;
+
+/// Datagrams of sound, and as many of pictures, that wait for a later turn; at the bound the oldest is dropped.
+pub(crate) const BACKLOG_MAX: usize = 2048;
+
+/// Media that has waited for longer is dropped: it would come too late, and what is newer would come late too.
+pub(crate) const BACKLOG_AGE_MAX: Duration = Duration::from_millis(500);
+
+/// Media that waits for this long, or that is dropped, means that the worker is behind.
+pub(crate) const BEHIND_AFTER: Duration = Duration::from_millis(100);
+
+/// The worker counts as behind for this long after the last sign of it.
+pub(crate) const CAUGHT_UP_AFTER: Duration = Duration::from_secs(2);
+
+/// Commands carried out in a turn; the rest waits for the next: a room of a hundred that changes tells each of them.
+pub(crate) const COMMANDS_PER_TURN: usize = 8;
+
 /// SSRCs of one transport in sections whose description named none; packets of more are dropped.
 pub(crate) const UNDECLARED_SSRCS_MAX: usize = 8;
 
@@ -72,8 +91,8 @@ pub(crate) const LAYERS_MAX: usize = 4;
 /// A layer without packets for this long is not chosen any more.
 pub(crate) const LAYER_SILENT_AFTER: Duration = Duration::from_millis(1000);
 
-/// Silence between two checks after which the path counts as having been dark. Browsers check a
-/// live path every 2.5 s.
+/// Silence after which the path counts as having been dark, and silence of checks after which another client may have
+/// the address. Browsers check a live path every 2.5 s.
 pub(crate) const CHECK_GAP: Duration = Duration::from_secs(4);
 
 /// Shortest time between two key-frame requests for one layer. Lower helps joiners, and costs the
@@ -82,6 +101,10 @@ pub(crate) const KEYFRAME_INTERVAL_MIN: Duration = Duration::from_millis(500);
 
 /// Longest pause between repeated requests that nobody answered.
 pub(crate) const KEYFRAME_INTERVAL_MAX: Duration = Duration::from_secs(4);
+
+/// While the worker is behind, the pause after each request for a key frame, of whichever track, for each subscriber
+/// that it goes to. Key frames of all then take a tenth of the processor.
+pub(crate) const KEYFRAME_PAUSE_PER_SUBSCRIBER: Duration = Duration::from_millis(1);
 
 /// Key frames that one subscriber may ask for of one track at once; more requests are left out.
 pub(crate) const KEYFRAME_DEMANDS_MAX: u32 = 8;

@@ -51,6 +51,8 @@ counters! {
     dropped_handshake,
     /// Datagrams of transports that sent more than they may in a tick.
     dropped_flood,
+    /// Media that waited for too long while the worker was behind.
+    dropped_behind,
     /// RTP packets of SSRCs that the client did not announce.
     dropped_undeclared,
     /// Key-frame requests of subscribers that ask too often.

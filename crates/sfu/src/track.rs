@@ -73,6 +73,14 @@ impl Track {
         self.layers[layer].last_packet = Some(now);
     }
 
+    /// When a key frame that is wanted was asked for last; `None` if none is wanted.
+    pub(crate) fn keyframe_wanted_since(&self) -> Option<Option<Instant>> {
+        self.layers
+            .iter()
+            .filter_map(|layer| layer.keyframes.wanted_since())
+            .min()
+    }
+
     /// Chooses the layer for subscribers: the highest that is alive, else the one there was.
     pub(crate) fn choose_target(&mut self, now: Instant) {
         let alive = |layer: &Layer| {

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use negotiation::NegotiatedSession;
+use negotiation::{MediaKind, NegotiatedSession};
 
 use crate::channels::Channels;
 use crate::clock::PublisherClock;
@@ -87,12 +87,26 @@ pub(crate) struct Transport<E> {
     /// When the engine wants to be called, and the entry in the plane's timer table, never later.
     pub(crate) deadline: Option<Instant>,
     pub(crate) timer: Option<Instant>,
+    /// When anything came from it last.
+    pub(crate) last_heard: Option<Instant>,
+    /// Payload types of sound, a bit each.
+    pub(crate) sound: u128,
     /// What it may still send in this tick.
     pub(crate) allowance: Allowance,
     /// DTLS datagrams of it that wait.
     pub(crate) waiting_handshakes: usize,
     /// Something was sent through it in this turn.
     pub(crate) dirty: bool,
+}
+
+/// The payload types of sound in a session, a bit each. They mean the same in all sections.
+pub(crate) fn sound(session: &NegotiatedSession) -> u128 {
+    let sections = session
+        .sections
+        .iter()
+        .filter(|section| section.kind == MediaKind::Audio);
+    let codecs = sections.flat_map(|section| &section.codecs);
+    codecs.fold(0, |sound, codec| sound | 1 << (codec.payload_type & 0x7f))
 }
 
 /// How much of a client is read in a tick: a flood is dropped before it costs a decryption.
@@ -106,12 +120,17 @@ impl Allowance {
     /// Whether this datagram is within what the client may send.
     pub(crate) fn take(&mut self, datagram: &[u8]) -> bool {
         self.datagrams = self.datagrams.saturating_add(1);
-        // RFC 5761 section 4: packet types of RTCP where RTP has marker and payload type.
-        if datagram.len() > 1 && datagram[0] >= 128 && (192..=223).contains(&datagram[1]) {
+        if is_rtcp(datagram) {
             self.rtcp_bytes = self.rtcp_bytes.saturating_add(datagram.len());
         }
         self.datagrams <= limits::DATAGRAMS_PER_TICK && self.rtcp_bytes <= limits::RTCP_BYTES_PER_TICK
     }
+}
+
+/// Whether it is feedback and not media: RFC 5761 section 4 has packet types of RTCP where RTP has marker and payload
+/// type.
+pub(crate) fn is_rtcp(datagram: &[u8]) -> bool {
+    matches!(datagram, [128..=191, 192..=223, ..])
 }
 
 /// A stream towards a subscriber.
@@ -126,6 +145,20 @@ pub(crate) struct SendSlot {
 impl<E> Transport<E> {
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.phase, Phase::Connected | Phase::Interrupted)
+    }
+
+    /// Whether a datagram of media is of sound, as its header says in the clear.
+    pub(crate) fn is_sound(&self, datagram: &[u8]) -> bool {
+        datagram
+            .get(1)
+            .is_some_and(|byte| self.sound & (1 << (byte & 0x7f)) != 0)
+    }
+
+    /// Whether nothing at all came from it for so long that what was sent to it meanwhile was lost, too. Checks alone do
+    /// not tell: those of a client that sends media may be lost.
+    pub(crate) fn was_dark(&self, now: Instant) -> bool {
+        let last = self.ice.last_check().max(self.last_heard);
+        last.is_none_or(|at| now.saturating_duration_since(at) > limits::CHECK_GAP)
     }
 }
 

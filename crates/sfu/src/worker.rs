@@ -18,8 +18,9 @@ use crate::plane::Plane;
 use crate::stats::SharedStats;
 use crate::udp::Socket;
 
-/// Batches taken before timers get their turn, under a flood.
-const BATCHES_PER_TURN: usize = 4;
+/// Batches taken before timers get their turn, under a flood. Media beyond what a turn can carry is only put aside, so
+/// the socket's buffer is emptied faster than it fills.
+pub(crate) const BATCHES_PER_TURN: usize = 16;
 
 /// Longest sleep, ms: nothing depends on it.
 const SLEEP_MS_MAX: u128 = 1000;
@@ -59,6 +60,17 @@ impl Wake {
     }
 }
 
+/// Whether there are more commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Commands {
+    /// None now.
+    Done,
+    /// Perhaps: those of this turn were as many as it takes.
+    Waiting,
+    /// None ever: the handle is gone.
+    Gone,
+}
+
 /// Everything the media thread owns.
 pub(crate) struct Worker<E: Engines> {
     pub(crate) socket: Socket,
@@ -71,28 +83,26 @@ pub(crate) struct Worker<E: Engines> {
 impl<E: Engines> Worker<E> {
     /// Runs until the handle is dropped.
     pub(crate) fn run(mut self) {
-        loop {
-            let woken = self.sleep();
+        let mut commands = Commands::Done;
+        while commands != Commands::Gone {
+            let woken = self.sleep(commands == Commands::Waiting);
             let now = Instant::now();
             if woken {
                 self.wake.clear();
             }
-            let more = self.take_commands(now);
+            commands = self.take_commands(now);
             self.take_datagrams();
             self.plane.finish_turn(Instant::now());
             self.send();
             self.stats.publish(&self.plane.stats);
-            if !more {
-                self.plane.close_all(Instant::now());
-                self.send();
-                return;
-            }
         }
+        self.plane.close_all(Instant::now());
+        self.send();
     }
 
-    /// Waits for a datagram, a command or a deadline; whether a command woke it.
-    fn sleep(&mut self) -> bool {
-        let timeout = match self.plane.has_backlog() {
+    /// Waits for a datagram, a command or a deadline, unless something waits already; whether a command woke it.
+    fn sleep(&mut self, commands_wait: bool) -> bool {
+        let timeout = match commands_wait || self.plane.has_backlog() {
             true => PollTimeout::ZERO,
             false => poll_timeout(self.plane.next_deadline(), Instant::now()),
         };
@@ -107,15 +117,15 @@ impl<E: Engines> Worker<E> {
         fds[1].any().unwrap_or(false)
     }
 
-    /// False when the handle is gone.
-    fn take_commands(&mut self, now: Instant) -> bool {
-        loop {
+    fn take_commands(&mut self, now: Instant) -> Commands {
+        for _ in 0..limits::COMMANDS_PER_TURN {
             match self.commands.try_recv() {
                 Ok(command) => self.plane.handle_command(command, now),
-                Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => return Commands::Done,
+                Err(TryRecvError::Disconnected) => return Commands::Gone,
             }
         }
+        Commands::Waiting
     }
 
     fn take_datagrams(&mut self) {

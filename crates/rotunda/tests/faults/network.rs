@@ -103,6 +103,36 @@ fn sh(script: &str) {
     assert!(done.success(), "{script}");
 }
 
+/// A call of two over a cable.
+struct Scene {
+    alice: Caller,
+    bob: Caller,
+    server: Server,
+    cable: Cable,
+    _directory: tempfile::TempDir,
+}
+
+impl Scene {
+    /// `None` where the test that makes it cannot run, or has run inside of a namespace.
+    async fn new(test: &str) -> Option<Self> {
+        if !is_inside(test) {
+            return None;
+        }
+        let (directory, data) = directory();
+        let cable = Cable::new();
+        let server = cable.serve(&data);
+        let (alice, bob) = (join(&server, "alice").await, join(&server, "bob").await);
+        both_hear(&alice, &bob).await;
+        Some(Self {
+            alice,
+            bob,
+            server,
+            cable,
+            _directory: directory,
+        })
+    }
+}
+
 async fn join(server: &Server, identity: &str) -> Caller {
     let at: IpAddr = [10, 78, 0, 2].into();
     Caller::join_from(&server.signaling(), &token(identity), "daily", at)
@@ -114,19 +144,21 @@ async fn join(server: &Server, identity: &str) -> Caller {
 /// port opens, the media of all flows.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_firewall_before_the_udp_port() {
-    if !is_inside("network::a_firewall_before_the_udp_port") {
+    let Some(scene) = Scene::new("network::a_firewall_before_the_udp_port").await else {
         return;
-    }
-    let (_directory, data) = directory();
-    let cable = Cable::new();
-    let server = cable.serve(&data);
-    let (alice, bob) = (join(&server, "alice").await, join(&server, "bob").await);
-    both_hear(&alice, &bob).await;
+    };
+    let Scene {
+        alice,
+        bob,
+        server,
+        cable,
+        ..
+    } = &scene;
     let port = server.media.rsplit(':').next().unwrap().to_owned();
     cable.inside("nft add table inet wall");
     cable.inside("nft \"add chain inet wall input { type filter hook input priority 0; }\"");
     cable.inside(&format!("nft add rule inet wall input udp dport {port} drop"));
-    let carol = join(&server, "carol").await;
+    let carol = join(server, "carol").await;
     until("it is said", async || !server.said(SILENT).is_empty()).await;
     server
         .settles(
@@ -138,7 +170,7 @@ async fn a_firewall_before_the_udp_port() {
     cable.inside("nft delete table inet wall");
     until("it is said that it passed", async || !server.said(HEARD).is_empty()).await;
     carol.hears().await;
-    both_hear(&alice, &bob).await;
+    both_hear(alice, bob).await;
     assert_eq!(server.said(SILENT).len(), 1);
     server
         .settles(
@@ -151,20 +183,22 @@ async fn a_firewall_before_the_udp_port() {
 /// The address goes and comes back: the server serves on it again by itself, with the same call.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interface_that_goes_and_comes_back() {
-    if !is_inside("network::an_interface_that_goes_and_comes_back") {
+    let Some(scene) = Scene::new("network::an_interface_that_goes_and_comes_back").await else {
         return;
-    }
-    let (_directory, data) = directory();
-    let cable = Cable::new();
-    let server = cable.serve(&data);
-    let (alice, bob) = (join(&server, "alice").await, join(&server, "bob").await);
-    both_hear(&alice, &bob).await;
+    };
+    let Scene {
+        alice,
+        bob,
+        server,
+        cable,
+        ..
+    } = &scene;
     let (heard, sid) = (alice.heard(), alice.sid.clone());
     cable.unplug();
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     cable.plug();
     until("media flows again", async || alice.heard() > heard + 50).await;
-    both_hear(&alice, &bob).await;
+    both_hear(alice, bob).await;
     server
         .settles("daily", &[("alice", "connected"), ("bob", "connected")])
         .await;
@@ -173,6 +207,6 @@ async fn an_interface_that_goes_and_comes_back() {
         rows.iter().any(|row| row["sid"] == sid && row["identity"] == "alice"),
         "{rows:?}"
     );
-    let carol = join(&server, "carol").await;
+    let carol = join(server, "carol").await;
     carol.hears().await;
 }

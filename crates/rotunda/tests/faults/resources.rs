@@ -1,5 +1,6 @@
 //! What the system grants: file descriptors and memory.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -100,11 +101,102 @@ async fn descriptors_used_up() {
 async fn memory_near_its_limit() {
     let (_directory, data) = directory();
     let server = Start::on(&data).run();
+    let near = |server: &Server| {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+        let used_kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        limit(server, "as", &(used_kib * 1024 / 100 * 107).to_string());
+    };
+    memory_is_near_and_far(&server, near, |server| limit(server, "as", "unlimited")).await;
+}
+
+/// The same by a control group, and what happens at its limit: the system kills the server, which loses nothing that was
+/// acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_control_group_near_and_at_its_memory_limit() {
+    let group = match Group::new() {
+        Ok(group) => group,
+        Err(reason) => return println!("NOT RUN: a control group with a memory limit: {reason}"),
+    };
+    let (_directory, data) = directory();
+    let mut inside = Command::new("sh");
+    inside
+        .args(["-ec", "echo $$ > \"$GROUP/cgroup.procs\"; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_rotunda"))
+        .env("GROUP", &group.0);
+    let mut server = Start::with(inside, &data, "127.0.0.1").run();
+    memory_is_near_and_far(
+        &server,
+        |_| group.allow(group.used() / 100 * 107),
+        |_| group.allow_all(),
+    )
+    .await;
     let (alice, bob) = call(&server).await;
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
-    let used_kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-    limit(&server, "as", &(used_kib * 1024 / 100 * 107).to_string());
+    drop((alice, bob));
+    group.allow(1 << 20);
+    assert_eq!(server.ended().await.code(), None, "killed by a signal");
+    group.allow_all();
+    let server = Start::on(&data).run();
+    let rows = server.rows("daily").await;
+    for who in ["alice", "bob"] {
+        let all: Vec<_> = rows.iter().filter(|(identity, _)| identity == who).collect();
+        let open = all.iter().filter(|(_, status)| status == "reconnecting").count();
+        assert_eq!(open, 1, "{rows:?}");
+    }
+}
+
+/// A control group of version 2; it is removed in the end.
+struct Group(PathBuf);
+
+impl Group {
+    /// Fails with the reason why there is none here.
+    fn new() -> Result<Self, String> {
+        const MOUNT: &str = "/sys/fs/cgroup";
+        let controllers = std::fs::read_to_string(Path::new(MOUNT).join("cgroup.controllers"))
+            .map_err(|_| format!("{MOUNT} is not of version 2"))?;
+        if !controllers.split_whitespace().any(|name| name == "memory") {
+            return Err("version 2 has no memory here".to_owned());
+        }
+        let group = Self(Path::new(MOUNT).join(format!("rotunda-test-{}", std::process::id())));
+        std::fs::create_dir(&group.0).map_err(|error| format!("making one: {error}"))?;
+        if !group.0.join("memory.max").exists() {
+            return Err("memory is not delegated".to_owned());
+        }
+        Ok(group)
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.0.join(name)).unwrap()
+    }
+
+    /// Bytes in use, without what the system could drop at once.
+    fn used(&self) -> u64 {
+        let current: u64 = self.read("memory.current").trim().parse().unwrap();
+        let stat = self.read("memory.stat");
+        let droppable = stat.lines().find_map(|line| line.strip_prefix("inactive_file "));
+        current - droppable.map_or(0, |bytes| bytes.parse().unwrap())
+    }
+
+    fn allow(&self, bytes: u64) {
+        std::fs::write(self.0.join("memory.max"), bytes.to_string()).unwrap();
+    }
+
+    fn allow_all(&self) {
+        std::fs::write(self.0.join("memory.max"), "max").unwrap();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // One that still has a process stays; the process ends with the test.
+        std::fs::remove_dir(&self.0).ok();
+    }
+}
+
+/// Under a call of two memory becomes scarce and is there again.
+async fn memory_is_near_and_far(server: &Server, near: impl FnOnce(&Server), far: impl FnOnce(&Server)) {
+    let (alice, bob) = call(server).await;
+    near(server);
     until("it is said", async || {
         !server.said("memory is nearly used up").is_empty()
     })
@@ -119,7 +211,7 @@ async fn memory_near_its_limit() {
     server
         .settles("daily", &[("alice", "connected"), ("bob", "connected")])
         .await;
-    limit(&server, "as", "unlimited");
+    far(server);
     until("it passes", async || !server.said("there is memory again").is_empty()).await;
     assert_eq!(server.said("memory is nearly used up").len(), 1);
     let carol = Caller::join(&server.signaling(), &token("carol"), "daily")

@@ -27,6 +27,13 @@ pub(crate) async fn call(server: &Server) -> (Caller, Caller) {
 async fn new_work_is_refused_and_the_call_goes_on(server: &Server, call: (&Caller, &Caller), begun: &str) {
     until("it is said", async || !server.said(begun).is_empty()).await;
     both_hear(call.0, call.1).await;
+    new_work_is_refused(server).await;
+    server
+        .settles("daily", &[("alice", "connected"), ("bob", "connected")])
+        .await;
+}
+
+async fn new_work_is_refused(server: &Server) {
     let (status, headers, body) = server
         .rest(reqwest::Method::POST, "/v1/Rooms", &[("UniqueName", "other")])
         .await;
@@ -48,9 +55,6 @@ async fn new_work_is_refused_and_the_call_goes_on(server: &Server, call: (&Calle
     )
     .await;
     assert_eq!(newcomer.frame().await.unwrap()["type"], "busy");
-    server
-        .settles("daily", &[("alice", "connected"), ("bob", "connected")])
-        .await;
 }
 
 /// What holds once it can: it says so once, the refused work is taken, and so is what waited, in order.
@@ -134,6 +138,86 @@ async fn writes_that_fail() {
         layer.set(Faults::default());
     })
     .await;
+}
+
+/// Lists say so instead of showing what is there in part, and show all of it once they can be read.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_that_fail() {
+    // SQLite takes a file system that fails reads by `EIO` for a damaged one.
+    const FAILS: &str = "the database is damaged";
+    let (_directory, data) = directory();
+    let (layer, server) = under_a_layer(&data);
+    let (alice, bob) = call(&server).await;
+    let rows = "/v1/Rooms/daily/Participants";
+    layer.set(Faults {
+        read_error: true,
+        ..Faults::default()
+    });
+    // What readers still remember is not true any more after this, and has to be read.
+    bob.enable(false);
+    until("a list fails", async || server.get(rows).await.0 != 200).await;
+    let (status, body) = server.get(rows).await;
+    assert_eq!((status, &body["code"]), (503, &20503.into()), "{body}");
+    until("it is said", async || !server.said(FAILS).is_empty()).await;
+    both_hear(&alice, &bob).await;
+    new_work_is_refused(&server).await;
+    assert!(!alice.is_gone() && !bob.is_gone());
+    bob.leave().await;
+    layer.set(Faults::default());
+    server
+        .settles("daily", &[("alice", "connected"), ("bob", "disconnected")])
+        .await;
+    all_is_well_again(&server, FAILS).await;
+    assert!(!alice.is_gone(), "she never lost her socket");
+}
+
+/// Nothing new is taken, what runs goes on, and the operator is told what to do; it does not pass.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_damaged_while_it_is_served() {
+    const DAMAGED: &str = "the database is damaged";
+    let (_directory, data) = directory();
+    let mut server = Start::on(&data).run();
+    let (alice, bob) = call(&server).await;
+    let file = data.join("rotunda.db");
+    until("all of it is in the one file", async || is_in_one_file(&file)).await;
+    damage(&file);
+    bob.enable(false);
+    until("it is said", async || {
+        // A write may find its pages remembered; a list finds out, too.
+        server.get("/v1/Rooms/daily/Participants").await;
+        !server.said(DAMAGED).is_empty()
+    })
+    .await;
+    both_hear(&alice, &bob).await;
+    new_work_is_refused(&server).await;
+    let (status, body) = server.get("/v1/Rooms/daily/Participants").await;
+    assert_eq!((status, &body["code"]), (503, &20503.into()), "{body}");
+    both_hear(&alice, &bob).await;
+    assert!(!alice.is_gone() && !bob.is_gone());
+    assert_eq!((server.said(DAMAGED).len(), server.said(AGAIN).len()), (1, 0));
+    assert!(server.said(DAMAGED)[0].contains("restore a backup"));
+    server.signal("TERM");
+    server.ended().await;
+}
+
+/// Moves the write-ahead log into the database; whether nothing stood in the way.
+fn is_in_one_file(file: &Path) -> bool {
+    let shell = rusqlite::Connection::open(file).unwrap();
+    let busy: i64 = shell
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .unwrap();
+    busy == 0
+}
+
+/// Writes over every page but the first, behind the back of whoever has the file open.
+fn damage(file: &Path) {
+    use std::io::{Seek, SeekFrom, Write};
+    const PAGE: u64 = 4096;
+    let mut file = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+    let length = file.metadata().unwrap().len();
+    file.seek(SeekFrom::Start(PAGE)).unwrap();
+    let rest = usize::try_from(length - PAGE).unwrap();
+    file.write_all(&vec![0xaa; rest]).unwrap();
 }
 
 /// After a failed sync the system forgets what it should have written, so what SQLite wrote before is not trusted: it is

@@ -17,6 +17,9 @@ use crate::World;
 
 const ROOM: &str = "attacked";
 
+/// Who attacks with keys.
+const ATTACKER: &str = "mallory-with-keys";
+
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -28,11 +31,16 @@ pub(crate) struct Call {
     room: RoomSid,
 }
 
-struct Member {
+/// Somebody with real media in the call's room.
+pub(crate) struct Member {
     sid: String,
-    media: Arc<Media>,
+    pub(crate) media: Arc<Media>,
     received: Received,
     signaling: JoinHandle<Gone>,
+    /// The first session.
+    pub(crate) session: Arc<NegotiatedSession>,
+    /// SSRC of its microphone and of its camera.
+    pub(crate) sends: (u32, u32),
 }
 
 impl Call {
@@ -40,7 +48,7 @@ impl Call {
         let server = server_fingerprint(world).await;
         let mut members = Vec::new();
         for number in 1..=2 {
-            members.push(Member::join(world, number, &server).await);
+            members.push(Member::join(world, &format!("member{number}"), number, &server).await);
         }
         let account = world.server.owner().account.sid;
         let found = world.server.app().store.room_in_progress(account, ROOM).await;
@@ -133,17 +141,36 @@ impl Call {
 }
 
 impl Member {
-    async fn join(world: &World, number: u32, server: &Fingerprint) -> Self {
+    /// Joins with data channels, and records what it sends; its numbers are its own.
+    pub(crate) async fn attacker(world: &World, number: u32) -> Self {
+        Self::join(world, ATTACKER, number, &server_fingerprint(world).await).await
+    }
+
+    /// Streams of others that it receives: sound if not `video`.
+    pub(crate) fn receives(&self, video: bool) -> Option<u32> {
+        self.received.lock().unwrap().get(&video).copied()
+    }
+
+    /// Goes away without a word.
+    pub(crate) fn vanish(self) {
+        self.signaling.abort();
+    }
+
+    async fn join(world: &World, identity: &str, number: u32, server: &Fingerprint) -> Self {
         let media = Media::start(world.server.media_addr(), server).unwrap();
+        media.record(identity == ATTACKER);
         let (audio, video) = (number * 1000, number * 1000 + 10);
         let wishes = wishes(media.fingerprint(), number, audio, video);
         let tracks = json!([
             track(&format!("mic{number}"), "audio", "microphone"),
             track(&format!("cam{number}"), "video", "camera")
         ]);
-        let mut descriptions = Descriptions::new(wishes);
+        let mut descriptions = match identity {
+            ATTACKER => Descriptions::new(wishes).with_channels(),
+            _ => Descriptions::new(wishes),
+        };
         let offer = descriptions.offer().unwrap();
-        let token = world.token(&format!("member{number}"));
+        let token = world.token(identity);
         let (client, connected) = Signaling::join_with(&world.url(), &token, Some(ROOM), tracks.clone(), Some(&offer))
             .await
             .expect("let in");
@@ -165,6 +192,8 @@ impl Member {
             media,
             received,
             signaling: tokio::spawn(pump),
+            session,
+            sends: (audio, video),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Strangers and participants attack a whole server in every state, and a call of two loses no frame.
 //!
-//! What is sent are mutations of what the SDK was recorded to send, the seeds of the fuzz targets among it. The media
-//! plane by itself, with a participant that has keys, is attacked in `crates/sfu/tests/it/hostile.rs`.
+//! What is sent are mutations of what the SDK was recorded to send, the seeds of the fuzz targets among it, and what a
+//! participant with keys makes up. The media plane by itself is attacked in `crates/sfu/tests/it/hostile.rs`.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod attacks;
 mod call;
+mod keys;
 
 use std::path::Path;
 
@@ -84,4 +85,23 @@ async fn a_call_of_two_loses_no_frame() {
     println!("{attacks}\n{frames} frames of the call arrived, none was lost");
     call.is_the_same(&world).await;
     assert!(attacks.kinds() >= 8 && frames > 200);
+}
+
+/// Not part of CI yet: on a machine with a load of 30 it lost frames, and it was not seen on a quiet one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "was not seen to pass yet; see docs/testing.md"]
+async fn a_participant_with_keys_costs_the_call_no_frame() {
+    let (mut dice, seed) = Dice::from_environment();
+    println!("again: HOSTILE_SEED={seed} cargo test -p rotunda --test hostile keys -- --ignored --nocapture");
+    let world = World::new().await;
+    let call = call::Call::start(&world).await;
+    let mut attacks = Attacks::default();
+    for round in 0..2 {
+        keys::attack(&world, 100 + round, &mut dice, &mut attacks).await;
+        call.goes_on().await;
+    }
+    let frames = call.lost_nothing();
+    println!("{attacks}\n{frames} frames of the call arrived, none was lost");
+    call.is_the_same(&world).await;
+    assert!(attacks.kinds() >= 9 && frames > 200);
 }

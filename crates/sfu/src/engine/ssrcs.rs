@@ -49,34 +49,18 @@ impl Ssrcs {
 
 #[cfg(test)]
 mod tests {
-    use negotiation::{DtlsRole, Fingerprint, IceCredentials, Layer, MediaKind, NegotiatedSession, Receive, Section};
+    use negotiation::{Layer, NegotiatedSession, Receive, Section};
 
     use super::*;
+    use crate::fixture::{self, video};
 
     fn session(layers: Vec<Layer>) -> NegotiatedSession {
-        let credentials = || IceCredentials {
-            ufrag: "u".into(),
-            pwd: "p".into(),
+        let track_id = "cam".into();
+        let section = Section {
+            receive: Some(Receive { track_id, layers }),
+            ..video("0")
         };
-        NegotiatedSession {
-            number: 1,
-            local_ice: credentials(),
-            remote_ice: credentials(),
-            remote_fingerprint: Fingerprint([0; 32]),
-            dtls_role: DtlsRole::Server,
-            sctp: None,
-            sections: vec![Section {
-                mid: "0".into(),
-                kind: MediaKind::Video,
-                codecs: Vec::new(),
-                extensions: Vec::new(),
-                receive: Some(Receive {
-                    track_id: "cam".into(),
-                    layers,
-                }),
-                send: None,
-            }],
-        }
+        fixture::session(1, 1, vec![section])
     }
 
     fn rtp(ssrc: u32) -> Vec<u8> {

@@ -3,6 +3,10 @@
 //! One turn of the worker is: datagrams in by [`Plane::handle_datagram`], commands in by
 //! [`Plane::handle_command`], then [`Plane::finish_turn`], then what is in [`Plane::outgoing`] out.
 //! Subscribers' engines are run once a turn, however many packets the turn brought them.
+//!
+//! A turn forwards so many packets and no more; the media beyond waits in a bounded [`Backlog`], and all else is handled
+//! as it arrives. Without that a burst that fills a second would hold up the socket for as long, checks would be lost
+//! in its buffer, and what makes up for the loss would be more than the burst.
 
 mod data;
 mod routes;
@@ -16,16 +20,18 @@ use std::time::{Duration, Instant};
 
 use negotiation::NegotiatedSession;
 
+use crate::backlog::{Backlog, Strain};
 use crate::channels::Channels;
 use crate::clock::PublisherClock;
 use crate::early::EarlyHellos;
 use crate::engine::{Engine, EngineError, Engines, Output, Polled, Received};
 use crate::ice::{IceLite, Path};
+use crate::keyframe::KeyframePace;
 use crate::limits;
 use crate::stats::Stats;
 use crate::stun::BindingRequest;
 use crate::track::{Track, TrackKey};
-use crate::transport::{Allowance, Guarded, Phase, Transport, guard};
+use crate::transport::{Allowance, Guarded, Phase, Transport, guard, is_rtcp, sound};
 use crate::udp::Outgoing;
 use crate::{Command, Event, LostReason, Route, TransportId};
 
@@ -55,6 +61,11 @@ pub(crate) struct Plane<E: Engines> {
     next_tick: Instant,
     handshakes: VecDeque<(TransportId, Vec<u8>)>,
     early_hellos: EarlyHellos,
+    backlog: Backlog,
+    strain: Strain,
+    keyframe_pace: KeyframePace,
+    /// The packets in and forwarded up to the beginning of this turn.
+    turn_began_at: u64,
     dirty: Vec<TransportId>,
     failed: Vec<(TransportId, EngineError)>,
     /// To be sent by the worker.
@@ -81,6 +92,10 @@ impl<E: Engines> Plane<E> {
             next_tick: now + TICK,
             handshakes: VecDeque::new(),
             early_hellos: EarlyHellos::default(),
+            backlog: Backlog::default(),
+            strain: Strain::default(),
+            keyframe_pace: KeyframePace::default(),
+            turn_began_at: 0,
             dirty: Vec::new(),
             failed: Vec::new(),
             outgoing: Vec::new(),
@@ -114,9 +129,9 @@ impl<E: Engines> Plane<E> {
         }
     }
 
-    /// Whether handshake datagrams wait: the worker must not sleep then.
+    /// Whether datagrams wait: the worker must not sleep then.
     pub(crate) fn has_backlog(&self) -> bool {
-        !self.handshakes.is_empty()
+        !self.handshakes.is_empty() || !self.backlog.is_empty()
     }
 
     /// When the next turn has to be, at the latest.
@@ -134,7 +149,9 @@ impl<E: Engines> Plane<E> {
             self.next_tick = now + TICK;
             self.tick(now);
         }
+        self.run_backlog(now);
         self.run_dirty(now);
+        self.turn_began_at = self.packets();
         self.stats.transports = self.transports.len() as u64;
     }
 
@@ -162,6 +179,7 @@ impl<E: Engines> Plane<E> {
             return;
         }
         transport.session = session.clone();
+        transport.sound = sound(&session);
         if let Some(void) = transport.ice.set_credentials(&session.local_ice) {
             self.by_ufrag.remove(&void);
         }
@@ -202,6 +220,8 @@ impl<E: Engines> Plane<E> {
             channels: Channels::default(),
             deadline: None,
             timer: None,
+            last_heard: None,
+            sound: 0,
             allowance: Allowance::default(),
             waiting_handshakes: 0,
             dirty: false,
@@ -248,7 +268,7 @@ impl<E: Engines> Plane<E> {
             self.stats.dropped_check += 1;
             return;
         };
-        let before = (transport.ice.selected(), transport.ice.last_check());
+        let (selected, was_dark) = (transport.ice.selected(), transport.was_dark(now));
         let Some(checked) = transport.ice.handle_check(&request, path, now) else {
             self.stats.dropped_check += 1;
             return;
@@ -267,17 +287,14 @@ impl<E: Engines> Plane<E> {
             }
         }
         let phase = transport.phase;
-        let was_silent = before
-            .1
-            .is_none_or(|at| now.saturating_duration_since(at) > limits::CHECK_GAP);
-        let is_new_path = before.0 != transport.ice.selected() || checked.retired.is_some() || was_silent;
+        let is_new_path = selected != transport.ice.selected() || checked.retired.is_some() || was_dark;
         if let Some(ufrag) = checked.retired {
             self.by_ufrag.remove(&ufrag);
         }
         self.take_early_hello(id, path, now);
         match phase {
             Phase::Waiting => self.start(id, now),
-            Phase::Interrupted => self.set_connected(id, now),
+            Phase::Interrupted => self.set_connected(id, is_new_path, now),
             Phase::Connected if is_new_path => self.path_changed(id, now),
             Phase::Handshaking { .. } | Phase::Connected => {}
         }
@@ -331,20 +348,56 @@ impl<E: Engines> Plane<E> {
     }
 
     fn handle_media(&mut self, path: Path, datagram: &[u8], now: Instant) {
-        match self.by_address.get(&path.remote).copied() {
-            Some(id) => self.receive_allowed(id, datagram, now),
-            None => self.stats.dropped_unknown_address += 1,
+        let Some(id) = self.by_address.get(&path.remote).copied() else {
+            self.stats.dropped_unknown_address += 1;
+            return;
+        };
+        if is_rtcp(datagram) || (self.backlog.is_empty() && !self.is_turn_full()) {
+            return self.receive_allowed(id, datagram, now);
+        }
+        if self.allows(id, datagram, now)
+            && let Some(transport) = self.transports.get(&id)
+        {
+            self.backlog.push(id, datagram, transport.is_sound(datagram), now);
         }
     }
 
     /// A datagram of a client, unless it has sent more than it may.
     fn receive_allowed(&mut self, id: TransportId, datagram: &[u8], now: Instant) {
-        let within = |transport: &mut Transport<E::Engine>| transport.allowance.take(datagram);
-        if self.transports.get_mut(&id).is_some_and(within) {
+        if self.allows(id, datagram, now) {
             self.receive(id, datagram, now);
-        } else {
-            self.stats.dropped_flood += 1;
         }
+    }
+
+    /// Whether a client may send this; counts as having been sent.
+    fn allows(&mut self, id: TransportId, datagram: &[u8], now: Instant) -> bool {
+        let within = |transport: &mut Transport<E::Engine>| {
+            transport.last_heard = Some(now);
+            transport.allowance.take(datagram)
+        };
+        let allowed = self.transports.get_mut(&id).is_some_and(within);
+        self.stats.dropped_flood += u64::from(!allowed);
+        allowed
+    }
+
+    fn packets(&self) -> u64 {
+        self.stats.packets_in + self.stats.packets_forwarded
+    }
+
+    fn is_turn_full(&self) -> bool {
+        self.packets() - self.turn_began_at >= limits::PACKETS_PER_TURN
+    }
+
+    /// Media that waited, as much as there is room for in this turn.
+    fn run_backlog(&mut self, now: Instant) {
+        while !self.is_turn_full()
+            && let Some(waiting) = self.backlog.pop(now)
+        {
+            self.receive(waiting.transport, &waiting.datagram, now);
+        }
+        let dropped = self.backlog.take_dropped();
+        self.stats.dropped_behind += dropped;
+        self.strain.turn_ended(!self.backlog.is_empty(), dropped > 0, now);
     }
 
     fn receive(&mut self, id: TransportId, datagram: &[u8], now: Instant) {
@@ -381,7 +434,7 @@ impl<E: Engines> Plane<E> {
             Output::Packet(packet) => self.forward(id, &packet),
             Output::SenderReport(report) => self.handle_sender_report(id, &report),
             Output::KeyframeWanted(stream) => self.handle_keyframe_wanted(id, stream, now),
-            Output::Connected => self.set_connected(id, now),
+            Output::Connected => self.set_connected(id, true, now),
             Output::ChannelOpen {
                 channel,
                 label,
@@ -405,13 +458,15 @@ impl<E: Engines> Plane<E> {
         }
     }
 
-    fn set_connected(&mut self, id: TransportId, now: Instant) {
+    fn set_connected(&mut self, id: TransportId, is_new_path: bool, now: Instant) {
         let Some(transport) = self.transports.get_mut(&id) else {
             return;
         };
         transport.phase = Phase::Connected;
         (self.on_event)(Event::Connected { transport: id });
-        self.path_changed(id, now);
+        if is_new_path {
+            self.path_changed(id, now);
+        }
     }
 
     /// The client said good-bye: our own is sent, then the transport is gone.

@@ -153,9 +153,12 @@ impl<E: Engines> Plane<E> {
     /// does what it sends, since packets and requests were lost on the old path.
     pub(super) fn path_changed(&mut self, id: TransportId, now: Instant) {
         let mut published = Vec::new();
+        let is_behind = self.strain.is_behind(now);
         for (key, track) in &mut self.tracks {
             if track.owner == id && !track.subscribers.is_empty() {
-                track.layers.iter_mut().for_each(|layer| layer.keyframes.path_changed());
+                if !is_behind {
+                    track.layers.iter_mut().for_each(|layer| layer.keyframes.path_changed());
+                }
                 published.push(*key);
             }
         }
@@ -194,7 +197,7 @@ impl<E: Engines> Plane<E> {
         self.ask_for_keyframes(key, now);
     }
 
-    /// Sends the requests of a track that are due.
+    /// Sends the requests of a track that are due; while the worker is behind, one of any track at a time.
     fn ask_for_keyframes(&mut self, key: TrackKey, now: Instant) {
         let Some(track) = self.tracks.get_mut(&key) else { return };
         let owner = track.owner;
@@ -202,9 +205,15 @@ impl<E: Engines> Plane<E> {
             return;
         };
         let mut asked = false;
+        let is_behind = self.strain.is_behind(now);
+        let subscribers = track.subscribers.len();
         for layer in &mut track.layers {
-            if !layer.keyframes.take_due(now) {
+            let may = !is_behind || self.keyframe_pace.may(now);
+            if !may || !layer.keyframes.take_due(is_behind, now) {
                 continue;
+            }
+            if is_behind {
+                self.keyframe_pace.asked(subscribers, now);
             }
             asked = true;
             self.stats.keyframe_requests += 1;
@@ -242,9 +251,11 @@ impl<E: Engines> Plane<E> {
                     layer.keyframes.remind();
                 }
             }
-            due.push(*key);
+            // Those that were asked for longest ago come first, while there is time for a few only.
+            due.extend(track.keyframe_wanted_since().map(|asked| (asked, *key)));
         }
-        for key in due {
+        due.sort_unstable();
+        for (_, key) in due {
             self.ask_for_keyframes(key, now);
         }
     }

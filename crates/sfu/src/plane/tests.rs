@@ -3,24 +3,24 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use negotiation::{
-    Codec, CodecFormat, DtlsRole, Feedback, Fingerprint, IceCredentials, MediaKind, NegotiatedSession, Receive,
-    Section, Send,
-};
+use negotiation::{Fingerprint, MediaKind, NegotiatedSession};
 
 use super::Plane;
 use crate::engine::{
     Bindings, ChannelHandle, Delivery, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled,
-    ReceiveBinding, Received, RecvHandle, Reliability, SendBinding, SendHandle, SendPacket, Written,
+    Received, RecvHandle, Reliability, SendHandle, SendPacket, Written,
 };
-use crate::ice::Path;
-use crate::stun::nominating_request;
+use crate::fixture::{camera, path};
 use crate::transport::Phase;
-use crate::{Command, Event, LostReason, Route, RouteMedia, TransportId, limits};
+use crate::{Command, Event, LostReason, Route, RouteMedia, TransportId, fixture, limits};
+
+mod overload;
+
+/// On this stream a packet of stream 1 has its sequence number in eight bytes.
+const NUMBERED: u8 = 255;
 
 /// What all notebooks of a test have written.
 #[derive(Debug, Default)]
@@ -59,30 +59,7 @@ impl Engines for Notebooks {
 
 impl Engine for Notebook {
     fn apply(&mut self, session: &Arc<NegotiatedSession>, _: Instant) -> Result<Bindings, EngineError> {
-        let mut bindings = Bindings::default();
-        for section in &session.sections {
-            if let Some(receive) = &section.receive {
-                let layers = receive.layers.iter().map(|layer| RecvHandle(layer.ssrc)).collect();
-                let track_id = receive.track_id.as_str().into();
-                bindings.receives.push(ReceiveBinding {
-                    track_id,
-                    kind: section.kind,
-                    layers,
-                    codecs: section.codecs.clone(),
-                });
-            }
-            if let Some(send) = &section.send {
-                let stream = SendHandle(send.layer.ssrc);
-                let track_id = send.track_id.clone();
-                bindings.sends.push(SendBinding {
-                    track_id,
-                    kind: section.kind,
-                    stream,
-                    codecs: section.codecs.clone(),
-                });
-            }
-        }
-        Ok(bindings)
+        Ok(fixture::bindings(session))
     }
 
     fn start(&mut self, _: Instant) -> Result<(), EngineError> {
@@ -120,6 +97,16 @@ impl Engine for Notebook {
                     message: vec![0; bytes as usize],
                 });
             }
+            (Some(&NUMBERED), _) => self.outputs.push(Output::Packet(Packet {
+                stream: RecvHandle(1),
+                payload_type: 96,
+                sequence: datagram[2..10].try_into().map(u64::from_be_bytes).unwrap(),
+                timestamp: 0,
+                marker: true,
+                extensions: HeaderExtensions::default(),
+                arrival: now,
+                payload: Arc::from(&datagram[10..]),
+            })),
             (Some(stream), Some(sequence)) => self.outputs.push(Output::Packet(Packet {
                 stream: RecvHandle(u32::from(*stream)),
                 payload_type: 96,
@@ -214,8 +201,7 @@ impl World {
     }
 
     fn check(&mut self, id: u64) {
-        let bytes = nominating_request(&format!("s{id}:c{id}"), "password", [1; 12]);
-        self.datagram(id, &bytes);
+        self.datagram(id, &fixture::check(id));
     }
 
     /// A transport that publishes `cam` on `ssrc` and may be sent `seen` on `ssrc + 100`.
@@ -227,7 +213,7 @@ impl World {
     fn apply(&mut self, id: u64, number: u64, ssrc: u32, send: u32) {
         self.command(Command::Apply {
             transport: TransportId(id),
-            session: session(id, number, ssrc, send),
+            session: camera(id, number, [ssrc], send),
         });
     }
 
@@ -262,57 +248,6 @@ impl World {
             _ => None,
         })
     }
-}
-
-fn path(id: u64) -> Path {
-    Path {
-        remote: SocketAddr::from(([192, 0, 2, 1], 1000 + id as u16)),
-        local: None,
-    }
-}
-
-fn session(id: u64, number: u64, ssrc: u32, send: u32) -> Arc<NegotiatedSession> {
-    let credentials = |side: &str| IceCredentials {
-        ufrag: format!("{side}{id}"),
-        pwd: "password".into(),
-    };
-    let feedback = Feedback {
-        nack: true,
-        pli: true,
-        ..Feedback::default()
-    };
-    let codec = Codec {
-        payload_type: 96,
-        rtx: None,
-        format: CodecFormat::Vp8,
-        clock_rate: 90_000,
-        feedback,
-    };
-    let layer = |ssrc| negotiation::Layer { ssrc, rtx: None };
-    Arc::new(NegotiatedSession {
-        number,
-        local_ice: credentials("s"),
-        remote_ice: credentials("c"),
-        remote_fingerprint: Fingerprint([0; 32]),
-        dtls_role: DtlsRole::Server,
-        sctp: None,
-        sections: vec![Section {
-            mid: "0".into(),
-            kind: MediaKind::Video,
-            codecs: vec![codec],
-            extensions: Vec::new(),
-            receive: Some(Receive {
-                track_id: "cam".into(),
-                layers: vec![layer(ssrc)],
-            }),
-            send: Some(Send {
-                track_id: "seen".into(),
-                stream_id: "s".into(),
-                cname: "c".into(),
-                layer: layer(send),
-            }),
-        }],
-    })
 }
 
 /// An SRTP-looking datagram that the notebook turns into a packet.
@@ -524,7 +459,7 @@ fn transports_that_never_connect_are_bounded() {
         world.plane.handle_command(
             Command::Apply {
                 transport: TransportId(id),
-                session: session(id, 1, 1, 101),
+                session: camera(id, 1, [1], 101),
             },
             world.now,
         );
@@ -636,7 +571,7 @@ fn an_address_in_use_is_not_given_away() {
     world.join(1, 1);
     world.apply(2, 1, 2, 102);
     // Client 2 has valid credentials of its own and writes under the address of client 1.
-    let check = nominating_request("s2:c2", "password", [1; 12]);
+    let check = fixture::check(2);
     world.plane.handle_datagram(path(1), &check, world.now);
     world.plane.finish_turn(world.now);
     world.datagram(1, &media(1, 1, b"x"));

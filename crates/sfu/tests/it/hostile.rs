@@ -220,6 +220,7 @@ fn connected(world: &mut World, call: &Call, dice: &mut Dice, attacks: &mut Atta
         peer.client.send_payload(streams.cam, payload_type, &payload);
         attacks.count("participant: broken payload descriptor");
         peer.client.request_keyframe(streams.seen);
+        peer.client.request_intra(streams.seen);
         attacks.count("participant: key frame asked for");
         pace.next();
     }
@@ -335,6 +336,56 @@ fn a_flood_of_requests_for_key_frames_does_not_reach_the_publisher() {
         "{:?}",
         world.sfu.stats()
     );
+    call.goes_on();
+    call.lost_nothing();
+}
+
+/// Who asks for everything again and again gets what each packet pays for (two retransmissions, and some that are saved
+/// up), and no more.
+///
+/// Not part of CI yet: on a machine with a load of 30 the bound held each time, but not each time was there a flood.
+#[test]
+#[ignore = "needs a machine that is not busy, and was not seen on one yet"]
+fn a_flood_of_requests_for_packets_is_answered_within_its_budget() {
+    const PER_PACKET: u64 = 2;
+    const SAVED: u64 = 1024;
+    let mut world = World::new();
+    let call = Call::new(&mut world);
+    let (mut loud, mut greedy) = (world.peer(), world.peer());
+    let sent = both_ways(&mut loud, 111, 96);
+    let taken = both_ways(&mut greedy, 111, 96);
+    for peer in [&mut loud, &mut greedy] {
+        world.apply(peer);
+        assert!(peer.client.wait(PATIENCE, |heard| heard.connected));
+    }
+    world.subscribe(&greedy, vec![rtp(&loud, "cam", "seen", MediaKind::Video)]);
+    loud.client.send_video(&[sent.cam], 96, Video::new(20, 300, 1));
+    assert!(greedy.client.wait(PATIENCE, |heard| heard.count(taken.seen) > 100));
+    // Of eight packets it reads one, of retransmissions too: the others are asked for five times each.
+    greedy.client.read_one_in(8);
+    let before = world.sfu.stats().packets_forwarded;
+    let came = greedy.client.heard().media_datagrams;
+    let highest = |heard: &Heard| heard.of(taken.seen).iter().map(|packet| packet.sequence).max();
+    let first = highest(&greedy.client.heard()).unwrap();
+    assert!(
+        greedy
+            .client
+            .wait(PATIENCE, |heard| highest(heard).unwrap() > first + 4000)
+    );
+    let heard = greedy.client.heard();
+    let (forwarded, came) = (highest(&heard).unwrap() - first, heard.media_datagrams - came);
+    println!("{forwarded} packets, and {} sent again", came.saturating_sub(forwarded));
+    // What was on its way at either end of the count.
+    let slack = 200;
+    assert!(
+        came <= forwarded * (1 + PER_PACKET) + SAVED + slack,
+        "{came} for {forwarded}"
+    );
+    assert!(
+        came > forwarded + SAVED / 2,
+        "the flood was none: {came} for {forwarded}"
+    );
+    assert!(world.sfu.stats().packets_forwarded > before);
     call.goes_on();
     call.lost_nothing();
 }

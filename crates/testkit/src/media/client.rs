@@ -75,6 +75,8 @@ pub struct Heard {
     pub messages: Vec<Message>,
     /// Datagrams that it sent, while it records.
     pub sent: Vec<Vec<u8>>,
+    /// Datagrams of media that reached it, those that it does not read included.
+    pub media_datagrams: u64,
 }
 
 impl Heard {
@@ -116,7 +118,9 @@ enum Order {
     },
     RequestKeyframe {
         ssrc: u32,
+        kind: KeyframeRequestKind,
     },
+    ReadOneIn(u64),
     OpenChannel {
         label: String,
         ordered: bool,
@@ -165,6 +169,8 @@ impl Client {
             inner: None,
             count_only: false,
             recording: false,
+            read_one_in: 1,
+            media_datagrams: 0,
         };
         let thread = std::thread::Builder::new()
             .name("client".into())
@@ -221,7 +227,19 @@ impl Client {
 
     /// Asks for a key frame of a stream received.
     pub fn request_keyframe(&self, ssrc: u32) {
-        self.order(Order::RequestKeyframe { ssrc });
+        let kind = KeyframeRequestKind::Pli;
+        self.order(Order::RequestKeyframe { ssrc, kind });
+    }
+
+    /// Asks for a key frame as a mixer would (RFC 5104 section 4.3.1).
+    pub fn request_intra(&self, ssrc: u32) {
+        let kind = KeyframeRequestKind::Fir;
+        self.order(Order::RequestKeyframe { ssrc, kind });
+    }
+
+    /// Reads one in so many datagrams of media from now on, so that it asks for the rest again and again.
+    pub fn read_one_in(&self, datagrams: u64) {
+        self.order(Order::ReadOneIn(datagrams.max(1)));
     }
 
     /// Opens a data channel.
@@ -345,6 +363,8 @@ struct Run {
     inner: Option<Inner>,
     count_only: bool,
     recording: bool,
+    read_one_in: u64,
+    media_datagrams: u64,
 }
 
 struct Inner {
@@ -391,6 +411,7 @@ impl Run {
             }
             Order::CountOnly => self.count_only = true,
             Order::Record(recording) => self.recording = recording,
+            Order::ReadOneIn(datagrams) => self.read_one_in = datagrams,
             order => {
                 if let Some(inner) = &mut self.inner {
                     inner.handle_order(order);
@@ -419,6 +440,18 @@ impl Run {
     }
 
     fn receive(&mut self, datagram: &[u8]) {
+        // RTP, and not RTCP (RFC 5761 section 4).
+        if matches!(datagram, [128..=191, 0..=191 | 224.., ..]) {
+            self.media_datagrams += 1;
+            self.heard
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .media_datagrams = self.media_datagrams;
+            if !self.media_datagrams.is_multiple_of(self.read_one_in) {
+                return;
+            }
+        }
         let Some(inner) = &mut self.inner else { return };
         let Ok(receive) = Receive::new(Protocol::Udp, self.far.address, self.candidate, datagram) else {
             return;
@@ -601,9 +634,9 @@ impl Inner {
                     source.silent = silent;
                 }
             }
-            Order::RequestKeyframe { ssrc } => {
+            Order::RequestKeyframe { ssrc, kind } => {
                 if let Some(stream) = self.peer.rtc().direct_api().stream_rx(&Ssrc::from(ssrc)) {
-                    stream.request_keyframe(KeyframeRequestKind::Pli);
+                    stream.request_keyframe(kind);
                 }
             }
             Order::OpenChannel {
@@ -646,7 +679,13 @@ impl Inner {
                 payload_type,
                 payload,
             } => self.send_payload(ssrc, payload_type, payload, now),
-            Order::Apply(_) | Order::Rebind | Order::Raw(_) | Order::Record(_) | Order::CountOnly | Order::Stop => {}
+            Order::Apply(_)
+            | Order::Rebind
+            | Order::Raw(_)
+            | Order::Record(_)
+            | Order::ReadOneIn(_)
+            | Order::CountOnly
+            | Order::Stop => {}
         }
     }
 

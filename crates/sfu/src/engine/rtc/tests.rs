@@ -2,34 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
-use negotiation::{IceCredentials, Receive};
-
 use super::*;
+use crate::fixture::{self, receive, video};
 
 fn session(layers: u32) -> Arc<NegotiatedSession> {
-    let credentials = || IceCredentials {
-        ufrag: "ufrag".into(),
-        pwd: "password-of-some-length".into(),
+    let section = Section {
+        receive: receive("cam", 1..=layers),
+        ..video("0")
     };
-    Arc::new(NegotiatedSession {
-        number: 1,
-        local_ice: credentials(),
-        remote_ice: credentials(),
-        remote_fingerprint: Fingerprint([0; 32]),
-        dtls_role: DtlsRole::Server,
-        sctp: None,
-        sections: vec![Section {
-            mid: "0".into(),
-            kind: MediaKind::Video,
-            codecs: Vec::new(),
-            extensions: Vec::new(),
-            receive: Some(Receive {
-                track_id: "cam".into(),
-                layers: (1..=layers).map(|ssrc| Layer { ssrc, rtx: None }).collect(),
-            }),
-            send: None,
-        }],
-    })
+    Arc::new(fixture::session(1, 1, vec![section]))
 }
 
 #[test]

@@ -271,10 +271,13 @@ mod tests {
             ("[]", "there are 0 rules, not 1 to 20"),
             (
                 r#"[{"type":"include","kind":"audio","kind":"video"}]"#,
-                "duplicate field `kind` at line 1 column 41",
+                "duplicate field `kind`",
             ),
         ] {
-            assert_eq!(read(text).expect_err("it is none").to_string(), said);
+            let error = read(text).expect_err("it is none").to_string();
+            // The column behind it depends on the features that serde_json is built with.
+            let (told, _) = error.split_once(" at line ").unwrap_or((&error, ""));
+            assert_eq!(told, said);
         }
     }
 }

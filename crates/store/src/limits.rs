@@ -29,8 +29,12 @@ pub(crate) const READ_QUEUE: usize = 1024;
 /// Threads that read. Each holds one connection.
 pub(crate) const READERS: usize = 4;
 
+/// KiB of the database's pages that each of them keeps, once it has read so much; beyond it the least used are dropped and
+/// read again, from the system's memory mostly.
+pub(crate) const READER_CACHE_KIB: i64 = 16 << 10;
+
 /// Prepared statements that a connection keeps; the least used is dropped. More than there are.
-pub(crate) const STATEMENTS: usize = 128;
+pub(crate) const STATEMENTS: usize = 512;
 
 /// Pages of 4 KiB in the write-ahead log from which on each commit moves what it can into the database.
 pub(crate) const CHECKPOINT_PAGES: i64 = 1000;

@@ -25,7 +25,7 @@ impl Date {
     /// one inside.
     ///
     /// Pages of lists are full of dates: digits are placed, not formatted one number at a time.
-    fn text(self) -> [u8; TEXT_LEN] {
+    pub(super) fn text(self) -> [u8; TEXT_LEN] {
         const FIRST_S: i64 = -62_167_219_200;
         const LAST_S: i64 = 253_402_300_799;
         let mut text = *b"0000-00-00T00:00:00Z";
@@ -49,7 +49,7 @@ impl Date {
 }
 
 /// Bytes of `2015-07-30T20:00:00Z`.
-const TEXT_LEN: usize = 20;
+pub(super) const TEXT_LEN: usize = 20;
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,7 @@ mod date;
 mod error;
 mod page;
 mod participant;
+mod participant_page;
 mod room;
 pub mod schema;
 mod text;

@@ -1,6 +1,7 @@
 //! A participant (rest.md section 9.1).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use room::{AccountSid, ParticipantSid, RoomSid};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -13,8 +14,8 @@ use super::{Date, schema};
 /// One stay of one identity in one room.
 ///
 /// A page has up to a thousand of these, so what is derived is only made when it is written: the texts of
-/// SIDs, and `links`, absolute addresses below `url` (`published_tracks`, `subscribed_tracks`,
-/// `subscribe_rules`, `anonymize`).
+/// SIDs, `url`, the absolute address of this resource, made of SIDs, and `links` below it (`published_tracks`,
+/// `subscribed_tracks`, `subscribe_rules`, `anonymize`).
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 #[schemars(rename = "video.v1.room.room_participant", transform = with_links)]
 pub struct ParticipantResource {
@@ -42,9 +43,9 @@ pub struct ParticipantResource {
     pub end_time: Option<Date>,
     /// Whole seconds of its stay, cut, once it is disconnected.
     pub duration: Option<u64>,
-    /// The absolute address of this resource, made of SIDs.
-    #[schemars(with = "schema::Url")]
-    pub url: String,
+    /// The absolute address of its room, made of the room's SID; written as its own address below that.
+    #[schemars(rename = "url", with = "schema::Url")]
+    pub room_url: Arc<str>,
 }
 
 impl ParticipantResource {
@@ -61,14 +62,19 @@ impl ParticipantResource {
         resource.serialize_field("end_time", &self.end_time)?;
         resource.serialize_field("duration", &self.duration)
     }
+
+    fn url(&self) -> String {
+        format!("{}/Participants/{}", self.room_url, self.sid)
+    }
 }
 
 impl Serialize for ParticipantResource {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut resource = serializer.serialize_struct("ParticipantResource", 12)?;
         self.members(&mut resource)?;
-        resource.serialize_field("url", &self.url)?;
-        resource.serialize_field("links", &Links { of: &self.url })?;
+        let url = self.url();
+        resource.serialize_field("url", &url)?;
+        resource.serialize_field("links", &Links { of: &url })?;
         resource.end()
     }
 }
@@ -100,7 +106,7 @@ impl Serialize for AnonymizedResource {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut resource = serializer.serialize_struct("AnonymizedResource", 11)?;
         self.0.members(&mut resource)?;
-        let url = &self.0.url;
+        let url = self.0.url();
         resource.serialize_field("url", &Text(format_args!("{url}/Anonymize")))?;
         resource.end()
     }
@@ -132,7 +138,8 @@ mod tests {
 
     #[test]
     fn every_member_is_there_in_order() {
-        let url = "https://video.example.com/v1/Rooms/RM/Participants/PA";
+        let room_url = "https://video.example.com/v1/Rooms/RM";
+        let url = format!("{room_url}/Participants/PA0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a");
         let resource = ParticipantResource {
             sid: ParticipantSid::from_bytes([0x0a; 16]),
             room_sid: RoomSid::from_bytes([0xbc; 16]),
@@ -144,7 +151,7 @@ mod tests {
             start_time: Timestamp(0).into(),
             end_time: None,
             duration: None,
-            url: url.to_owned(),
+            room_url: room_url.into(),
         };
         let text = serde_json::to_string(&resource).expect("texts and numbers are JSON");
         let members = [
@@ -154,7 +161,7 @@ mod tests {
             r#""status":"connected","identity":"a \"guest\"\n","#,
             r#""date_created":"1970-01-01T00:00:00Z","date_updated":"1970-01-01T00:01:01Z","#,
             r#""start_time":"1970-01-01T00:00:00Z","end_time":null,"duration":null,"#,
-            r#""url":"https://video.example.com/v1/Rooms/RM/Participants/PA","links":{"#,
+            r#""url":"https://video.example.com/v1/Rooms/RM/Participants/PA0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a","links":{"#,
         ];
         assert!(text.starts_with(&members.concat()), "{text}");
         let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");

@@ -1,7 +1,5 @@
 //! Where this server is, as the client sees it: the beginning of every URL in an answer.
 
-use std::fmt::Write as _;
-
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
@@ -30,13 +28,7 @@ impl BaseUrl {
 
     /// The URL of a participant.
     pub(super) fn participant(&self, room: RoomSid, participant: ParticipantSid) -> String {
-        // As long as it gets, at once: one for each row of a page.
-        let mut url = String::with_capacity(self.0.len() + 100);
-        for part in [&self.0, "/v1/Rooms/"] {
-            url.push_str(part);
-        }
-        write!(url, "{room}/Participants/{participant}").expect("texts can be written");
-        url
+        format!("{}/Participants/{participant}", self.room(room))
     }
 }
 

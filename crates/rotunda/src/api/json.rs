@@ -5,18 +5,12 @@ use axum::body::Body;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use protocol::rest::ParticipantPage;
 
-/// Bytes that a participant's resource takes, about; more only costs a copy.
-const ROW_BYTES: usize = 1200;
-/// Bytes of what stands around the rows.
-const REST_BYTES: usize = 2048;
-
-/// A page with so many rows: written at once into memory that holds all of it.
-pub(super) fn page<T: Serialize>(page: &T, rows: usize) -> Response {
-    let mut body = Vec::with_capacity(REST_BYTES + rows * ROW_BYTES);
-    match serde_json::to_writer(&mut body, page) {
-        Ok(()) => {
+/// A page of participants.
+pub(super) fn page(page: &ParticipantPage) -> Response {
+    match page.to_json() {
+        Ok(body) => {
             let mut response = Response::new(Body::from(body));
             let json = HeaderValue::from_static("application/json");
             response.headers_mut().insert(CONTENT_TYPE, json);

@@ -1,5 +1,7 @@
 //! Participants of a room: list, fetch, disconnect, anonymize (rest.md section 9).
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -57,7 +59,8 @@ const STATUSES: [&str; 3] = ["connected", "disconnected", "reconnecting"];
 
 /// `GET /v1/Rooms/{Room}/Participants/{Participant}`
 pub(super) async fn fetch(base: BaseUrl, found: ParticipantOf) -> Json<ParticipantResource> {
-    Json(resource(found.participant, &base))
+    let room_url = base.room(found.participant.room);
+    Json(resource(found.participant, room_url.into()))
 }
 
 /// `POST /v1/Rooms/{Room}/Participants/{Participant}`: `Status=disconnected` is the only change
@@ -83,7 +86,8 @@ pub(super) async fn update(
             row.map_err(|error| ApiError::of_rooms(error, &path))?
         }
     };
-    Ok((StatusCode::ACCEPTED, Json(resource(row, &base))))
+    let room_url = base.room(row.room);
+    Ok((StatusCode::ACCEPTED, Json(resource(row, room_url.into()))))
 }
 
 /// `POST /v1/Rooms/{Room}/Participants/{Participant}/Anonymize`: erases the identity, in any state. Nothing of it is left in
@@ -104,7 +108,7 @@ pub(super) async fn anonymize(
     );
     let row = app.rooms.anonymize_audited(account, room, sid, Some(by)).await;
     let row = row.map_err(|error| ApiError::of_rooms(error, &path))?;
-    let mut resource = resource(row, &base);
+    let mut resource = resource(row, base.room(room).into());
     // The schema of this answer has no word for one whose connection is lost for the moment.
     if resource.status == ParticipantStatus::Reconnecting.as_str() {
         resource.status = ParticipantStatus::Connected.as_str();
@@ -164,9 +168,10 @@ pub(super) async fn list(
         created: row.created,
         sid: *row.sid.as_bytes(),
     });
-    let participants: Vec<_> = page.rows.into_iter().map(|row| resource(row, &base)).collect();
-    let rows = participants.len();
-    Ok(json::page(&ParticipantPage { participants, meta }, rows))
+    let room_url: Arc<str> = base.room(room).into();
+    let rows = page.rows.into_iter();
+    let participants = rows.map(|row| resource(row, Arc::clone(&room_url))).collect();
+    Ok(json::page(&ParticipantPage { participants, meta }))
 }
 
 /// What is listed of a room unless another status is asked for.
@@ -241,8 +246,8 @@ const UNKNOWN_STATUS: ApiError = ApiError::Invalid {
     why: "it is none of connected, disconnected, reconnecting",
 };
 
-/// The resource of a row.
-fn resource(row: ParticipantRow, base: &BaseUrl) -> ParticipantResource {
+/// The resource of a row, and the address of its room.
+fn resource(row: ParticipantRow, room_url: Arc<str>) -> ParticipantResource {
     ParticipantResource {
         sid: row.sid,
         room_sid: row.room,
@@ -254,6 +259,6 @@ fn resource(row: ParticipantRow, base: &BaseUrl) -> ParticipantResource {
         start_time: row.created.into(),
         end_time: row.ended.map(Into::into),
         duration: row.duration_s,
-        url: base.participant(row.room, row.sid),
+        room_url,
     }
 }

@@ -3,14 +3,12 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
 use protocol::rest::{PublishedTrack, PublishedTrackPage, SubscribedTrackPage, TrackResource};
 use room::{ParticipantSid, TrackSid};
 use store::{Page, PageRequest, ParticipantRow, Position, TrackKey, TrackRow};
 
 use super::base_url::BaseUrl;
 use super::error::{ApiError, Fault};
-use super::json;
 use super::operation::{Answer, Operation, page_parameters};
 use super::page::{Filters, List, PageQuery, PageUrls};
 use super::params::{Params, Query};
@@ -66,15 +64,14 @@ pub(super) async fn list_published(
     base: BaseUrl,
     ParticipantOf { participant, path }: ParticipantOf,
     Query(params): Query,
-) -> Result<Response, ApiError> {
+) -> Result<Json<PublishedTrackPage>, ApiError> {
     let scope = Scope::of(&app, &params, &participant, List::PublishedTracks(participant.sid))?;
     let (account, room, sid) = (participant.account, participant.room, participant.sid);
     let request = scope.query.request();
     let page = app.store.published_tracks(account, room, sid, request).await?;
     let meta = scope.urls(&app, &base, &path).meta("published_tracks", &page, position);
-    let published_tracks: Vec<_> = page.rows.into_iter().map(|row| published(row, &base)).collect();
-    let rows = published_tracks.len();
-    Ok(json::page(&PublishedTrackPage { published_tracks, meta }, rows))
+    let published_tracks = page.rows.into_iter().map(|row| published(row, &base)).collect();
+    Ok(Json(PublishedTrackPage { published_tracks, meta }))
 }
 
 /// `GET …/PublishedTracks/{Track}`: by SID or name.
@@ -97,7 +94,7 @@ pub(super) async fn list_subscribed(
     base: BaseUrl,
     ParticipantOf { participant, path }: ParticipantOf,
     Query(params): Query,
-) -> Result<Response, ApiError> {
+) -> Result<Json<SubscribedTrackPage>, ApiError> {
     let scope = Scope::of(&app, &params, &participant, List::SubscribedTracks(participant.sid))?;
     let (account, room, subscriber) = (participant.account, participant.room, participant.sid);
     let tracks = app.rooms.subscriptions(account, room, subscriber).await;
@@ -107,19 +104,15 @@ pub(super) async fn list_subscribed(
     let meta = scope
         .urls(&app, &base, &path)
         .meta("subscribed_tracks", &page, position);
-    let subscribed_tracks: Vec<_> = page
+    let subscribed_tracks = page
         .rows
         .into_iter()
         .map(|row| subscribed(row, subscriber, &base))
         .collect();
-    let rows = subscribed_tracks.len();
-    Ok(json::page(
-        &SubscribedTrackPage {
-            subscribed_tracks,
-            meta,
-        },
-        rows,
-    ))
+    Ok(Json(SubscribedTrackPage {
+        subscribed_tracks,
+        meta,
+    }))
 }
 
 /// `GET …/SubscribedTracks/{TrackSid}`: by SID alone, since names are not unique here.

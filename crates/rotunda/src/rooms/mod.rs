@@ -68,7 +68,7 @@ struct Shared {
     config: RoomsConfig,
     /// Poked when there may be callbacks to deliver.
     callbacks: Waker,
-    live: Mutex<HashMap<RoomSid, LiveHandle>>,
+    live: Mutex<Live>,
     /// Set while the server waits for its rooms to end: it takes no new ones, nor participants.
     draining: AtomicBool,
     closing: CancellationToken,
@@ -77,10 +77,21 @@ struct Shared {
     lag: StoreLag,
 }
 
+/// The rooms that have a task, or are about to.
+#[derive(Default)]
+struct Live {
+    rooms: HashMap<RoomSid, LiveHandle>,
+    /// Rooms in progress by account and name: what a client that joins asks for. In it is only what is stored, so that
+    /// whoever finds a room here would find it in the store.
+    names: HashMap<(AccountSid, String), RoomSid>,
+}
+
 #[derive(Clone)]
 struct LiveHandle {
     account: AccountSid,
     commands: mpsc::Sender<Command>,
+    /// Its key among [`Live::names`], if it is there.
+    name: Option<String>,
     /// How many participants are in it.
     present: Arc<AtomicUsize>,
 }
@@ -125,6 +136,21 @@ pub enum RoomsError {
     /// The store failed.
     #[error("the change could not be stored")]
     Store(#[from] StoreError),
+}
+
+/// The room that a client asked for.
+pub(crate) struct Meant {
+    pub(crate) sid: RoomSid,
+    /// Its name, or the text of its SID where none was given.
+    pub(crate) name: String,
+}
+
+impl From<RoomRow> for Meant {
+    fn from(row: RoomRow) -> Self {
+        let sid = row.new.sid;
+        let name = row.new.unique_name.unwrap_or_else(|| sid.to_string());
+        Self { sid, name }
+    }
 }
 
 /// What a client brings when it joins.
@@ -205,7 +231,7 @@ impl Rooms {
 
     /// How many rooms are in progress.
     pub fn in_progress(&self) -> usize {
-        lock(&self.shared.live).len()
+        lock(&self.shared.live).rooms.len()
     }
 
     /// Leaves every participant `reconnecting`, closes every socket with 1012, and waits until
@@ -240,13 +266,13 @@ impl Rooms {
     /// The rooms in progress, with the account of each.
     pub fn list(&self) -> Vec<(AccountSid, RoomSid)> {
         let live = lock(&self.shared.live);
-        live.iter().map(|(sid, handle)| (handle.account, *sid)).collect()
+        live.rooms.iter().map(|(sid, handle)| (handle.account, *sid)).collect()
     }
 
     /// How many participants are in rooms, and in how many rooms; those that may come back included.
     pub fn occupancy(&self) -> Occupancy {
         let live = lock(&self.shared.live);
-        let counts = live.values().map(|handle| handle.present.load(Ordering::Relaxed));
+        let counts = live.rooms.values().map(|handle| handle.present.load(Ordering::Relaxed));
         counts
             .filter(|present| *present > 0)
             .fold(Occupancy::default(), |sum, present| Occupancy {
@@ -303,7 +329,9 @@ impl Rooms {
                 });
             }
         };
-        self.shared.callbacks.wake();
+        if row.new.status_callback.is_some() {
+            self.shared.callbacks.wake();
+        }
         let room = Room::new(self.room_config(&row), now());
         self.run(row.clone(), room, Vec::new(), inbox);
         Ok(row)
@@ -472,7 +500,7 @@ impl Rooms {
         socket: Socket,
     ) -> Option<Attached> {
         let key = session::parse(session)?;
-        let handle = lock(&self.shared.live).get(&key.room).cloned()?;
+        let handle = lock(&self.shared.live).rooms.get(&key.room).cloned()?;
         let (taken, wait) = oneshot::channel();
         let attached = Attached {
             account: handle.account,
@@ -495,7 +523,7 @@ impl Rooms {
 
     /// The room that a name stands for, made if there is none: the `connect` of a client makes
     /// rooms ad hoc.
-    pub(crate) async fn find_or_create(&self, account: AccountSid, name: Option<&str>) -> Result<RoomRow, RoomsError> {
+    pub(crate) async fn find_or_create(&self, account: AccountSid, name: Option<&str>) -> Result<Meant, RoomsError> {
         if let Some(sid) = name.and_then(|name| name.parse::<RoomSid>().ok()) {
             let row = self
                 .shared
@@ -504,23 +532,28 @@ impl Rooms {
                 .await?
                 .ok_or(RoomsError::RoomNotFound)?;
             return if row.status == RoomStatus::InProgress {
-                Ok(row)
+                Ok(row.into())
             } else {
                 Err(RoomsError::RoomNotInProgress)
             };
         }
         loop {
-            if let Some(name) = name
-                && let Some(row) = self.shared.store.room_in_progress(account, name).await?
-            {
-                return Ok(row);
+            if let Some(name) = name {
+                if let Some(sid) = self.shared.named(account, name) {
+                    let name = name.to_owned();
+                    return Ok(Meant { sid, name });
+                }
+                // One that is not here is being made, or goes on after a fault.
+                if let Some(row) = self.shared.store.room_in_progress(account, name).await? {
+                    return Ok(row.into());
+                }
             }
             if !self.shared.config.rooms.ad_hoc.allowed {
                 return Err(RoomsError::NotMadeByJoining);
             }
             match self.create(account, self.ad_hoc_room(name)).await {
                 Err(RoomsError::RoomExists) => tokio::task::yield_now().await, // another client was faster
-                other => return other,
+                other => return other.map(Into::into),
             }
         }
     }
@@ -608,9 +641,10 @@ impl Rooms {
         let handle = LiveHandle {
             account,
             commands,
+            name: None,
             present: Arc::clone(&present),
         };
-        lock(&self.shared.live).insert(room, handle);
+        lock(&self.shared.live).rooms.insert(room, handle);
         Inbox {
             commands: inbox,
             present,
@@ -619,6 +653,9 @@ impl Rooms {
 
     fn run(&self, row: RoomRow, room: Room, seats: Vec<Seat>, inbox: Inbox) {
         let (account, sid) = (row.account, row.new.sid);
+        if let Some(name) = &row.new.unique_name {
+            self.shared.name(account, sid, name);
+        }
         let task = RoomTask::new(Arc::clone(&self.shared), row, room, seats, inbox.present);
         let rooms = self.clone();
         self.shared.tasks.spawn(async move {
@@ -645,6 +682,7 @@ impl Rooms {
 
     fn live(&self, account: AccountSid, room: RoomSid) -> Option<LiveHandle> {
         lock(&self.shared.live)
+            .rooms
             .get(&room)
             .filter(|handle| handle.account == account)
             .cloned()
@@ -707,7 +745,30 @@ impl Shared {
     }
 
     fn forget(&self, room: RoomSid) {
-        lock(&self.live).remove(&room);
+        let mut live = lock(&self.live);
+        if let Some(handle) = live.rooms.remove(&room)
+            && let Some(name) = handle.name
+        {
+            let key = (handle.account, name);
+            // Another one may have the name by now.
+            if live.names.get(&key) == Some(&room) {
+                live.names.remove(&key);
+            }
+        }
+    }
+
+    /// A room is stored, and can be found by its name.
+    fn name(&self, account: AccountSid, room: RoomSid, name: &str) {
+        let mut live = lock(&self.live);
+        if let Some(handle) = live.rooms.get_mut(&room) {
+            handle.name = Some(name.to_owned());
+            live.names.insert((account, name.to_owned()), room);
+        }
+    }
+
+    /// The room in progress of this name, if it is known without asking the store.
+    fn named(&self, account: AccountSid, name: &str) -> Option<RoomSid> {
+        lock(&self.live).names.get(&(account, name.to_owned())).copied()
     }
 }
 

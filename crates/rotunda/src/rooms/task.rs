@@ -518,7 +518,10 @@ impl RoomTask {
             self.shared.forget(self.row.new.sid);
             return Some(self.refused(&error));
         }
-        self.shared.callbacks.wake();
+        // Without an address nothing was put into the outbox, and a look into it is a write and a read of its own.
+        if self.row.new.status_callback.is_some() {
+            self.shared.callbacks.wake();
+        }
         self.stored_batch = batch;
         self.room.handle(Input::Stored { batch }, now());
         // `extract_if` keeps the order.

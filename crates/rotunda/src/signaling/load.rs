@@ -10,18 +10,21 @@ use std::time::{Duration, Instant};
 use protocol::signaling::ClientMessage;
 use room::AccountSid;
 
-use crate::access_token;
+use crate::access_token::{self, AccessToken};
 use crate::app::App;
 use crate::limits;
 
-/// How long, in milliseconds, a client that says hello is to stay away; `None`: it is welcome.
-pub(super) fn busy_for(app: &App, first: Option<&ClientMessage>) -> Option<i64> {
-    let wait = if app.rooms.closing().is_cancelled() {
-        limits::BUSY_WAIT
+/// Whether a client that says hello is welcome: then the token that it brought, if it is valid.
+///
+/// # Errors
+/// How long, in milliseconds, it is to stay away.
+pub(super) fn busy_for(app: &App, first: Option<&ClientMessage>) -> Result<Option<AccessToken>, i64> {
+    let welcome = if app.rooms.closing().is_cancelled() {
+        Err(limits::BUSY_WAIT)
     } else {
-        overload(app, first)?
+        overload(app, first)
     };
-    Some(i64::try_from(spread(wait.max(limits::BUSY_WAIT)).as_millis()).unwrap_or(i64::MAX))
+    welcome.map_err(|wait| i64::try_from(spread(wait.max(limits::BUSY_WAIT)).as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Waits until a join is within the rate, up to [`limits::JOIN_HELD_MAX`]; false if that is not enough.
@@ -36,24 +39,28 @@ pub(super) async fn may_join(app: &App, account: AccountSid) -> bool {
     }
 }
 
-fn overload(app: &App, first: Option<&ClientMessage>) -> Option<Duration> {
+fn overload(app: &App, first: Option<&ClientMessage>) -> Result<Option<AccessToken>, Duration> {
     let token = match first {
-        Some(ClientMessage::Sync(_)) => return None,
+        Some(ClientMessage::Sync(_)) => return Ok(None),
         Some(ClientMessage::Ice(ice)) => Some(&ice.token),
         Some(ClientMessage::Connect(connect)) => Some(&connect.token),
         _ => None,
     };
     if !app.rooms.is_open() || app.door.is_crowded() || app.rooms.store_lag() > limits::STORE_LAG_BUSY {
-        return Some(limits::BUSY_WAIT);
+        return Err(limits::BUSY_WAIT);
     }
     // Who shows no valid token is told so by what follows the welcome.
-    let account = token.and_then(|token| {
+    let verified = token.and_then(|token| {
         let now_s = crate::rooms::wall().seconds();
         access_token::verify(token, &app.credentials, now_s).ok()
     });
-    let wait = app.door.join_wait(account.map(|token| token.account), Instant::now());
+    let account = verified.as_ref().map(|token| token.account);
+    let wait = app.door.join_wait(account, Instant::now());
     // A short wait is spent inside.
-    (wait > limits::JOIN_HELD_MAX / 2).then_some(wait)
+    if wait > limits::JOIN_HELD_MAX / 2 {
+        return Err(wait);
+    }
+    Ok(verified)
 }
 
 /// From `wait` to twice as long.

@@ -144,7 +144,7 @@ impl Connection {
             (ClientFrame::Hello { .. }, _) | (ClientFrame::Heartbeat | ClientFrame::Bye | ClientFrame::Unknown, _) => {
                 Flow::Continue(())
             }
-            (ClientFrame::Msg { body }, Stage::Welcomed | Stage::InRoom(_)) => self.message(body).await,
+            (ClientFrame::Msg { body }, Stage::Welcomed | Stage::InRoom(_)) => self.message(body, None).await,
             (ClientFrame::Msg { .. }, Stage::Opened) => {
                 self.send(&ServerFrame::Bad {
                     reason: "say hello first".to_owned(),
@@ -162,14 +162,17 @@ impl Connection {
     }
 
     async fn welcome(&mut self, requested_ms: Option<f64>, body: Option<ClientMessage>) -> Flow {
-        if let Some(retry_after) = load::busy_for(&self.app, body.as_ref()) {
-            return self
-                .send(&ServerFrame::Busy {
-                    retry_after,
-                    keep_alive: false,
-                })
-                .await;
-        }
+        let verified = match load::busy_for(&self.app, body.as_ref()) {
+            Ok(verified) => verified,
+            Err(retry_after) => {
+                return self
+                    .send(&ServerFrame::Busy {
+                        retry_after,
+                        keep_alive: false,
+                    })
+                    .await;
+            }
+        };
         // `as` saturates; not-a-number is 0.
         let requested_ms = requested_ms.map_or(HEARTBEAT_MAX_MS, |requested| requested as u64);
         let negotiated_timeout = requested_ms.clamp(HEARTBEAT_MIN_MS, HEARTBEAT_MAX_MS);
@@ -178,15 +181,16 @@ impl Connection {
         self.deadline = Instant::now() + limits::JOIN_WAIT;
         self.send(&ServerFrame::Welcome { negotiated_timeout }).await?;
         match body {
-            Some(body) => self.message(body).await,
+            Some(body) => self.message(body, verified).await,
             None => Flow::Continue(()),
         }
     }
 
-    async fn message(&mut self, message: ClientMessage) -> Flow {
+    /// `verified` is the message's token, if that was verified just now.
+    async fn message(&mut self, message: ClientMessage, verified: Option<AccessToken>) -> Flow {
         match (message, &self.stage) {
-            (ClientMessage::Ice(ice), Stage::Welcomed) => self.ice(&ice).await,
-            (ClientMessage::Connect(connect), Stage::Welcomed) => self.connect(*connect).await,
+            (ClientMessage::Ice(ice), Stage::Welcomed) => self.ice(&ice, verified).await,
+            (ClientMessage::Connect(connect), Stage::Welcomed) => self.connect(*connect, verified).await,
             (ClientMessage::Sync(sync), Stage::Welcomed) => self.sync(sync).await,
             (ClientMessage::Update(update), Stage::InRoom(attached)) => {
                 let list = match update.participant.map(announced) {
@@ -217,8 +221,8 @@ impl Connection {
         }
     }
 
-    async fn ice(&mut self, ice: &Ice) -> Flow {
-        match self.admit(&ice.token) {
+    async fn ice(&mut self, ice: &Ice, verified: Option<AccessToken>) -> Flow {
+        match self.admit(&ice.token, verified) {
             Ok(_) => {
                 self.say(ServerMessage::Iced {
                     version: 1,
@@ -230,9 +234,9 @@ impl Connection {
         }
     }
 
-    async fn connect(&mut self, connect: Connect) -> Flow {
+    async fn connect(&mut self, connect: Connect, verified: Option<AccessToken>) -> Flow {
         let invalid = || error(53004, "Client sent an invalid signaling message");
-        let token = match self.admit(&connect.token) {
+        let token = match self.admit(&connect.token, verified) {
             Ok(token) => token,
             Err(refusal) => return self.refuse(refusal).await,
         };
@@ -302,11 +306,14 @@ impl Connection {
         }
     }
 
-    /// Verifies a token, and counts the socket for its account.
-    fn admit(&mut self, token: &str) -> Result<AccessToken, ServerMessage> {
-        let now_s = crate::rooms::wall().seconds();
-        let token = access_token::verify(token, &self.app.credentials, now_s)
-            .map_err(|fault| error(fault.code(), &fault.to_string()))?;
+    /// Verifies a token, unless it is already, and counts the socket for its account.
+    fn admit(&mut self, token: &str, verified: Option<AccessToken>) -> Result<AccessToken, ServerMessage> {
+        let verify = || {
+            let now_s = crate::rooms::wall().seconds();
+            access_token::verify(token, &self.app.credentials, now_s)
+                .map_err(|fault| error(fault.code(), &fault.to_string()))
+        };
+        let token = verified.map_or_else(verify, Ok)?;
         let now = Instant::now().into_std();
         if self.app.door.admit(&mut self.places, token.account, now) {
             Ok(token)
@@ -405,17 +412,16 @@ async fn enter(
         _ => name,
     };
     for _ in 0..TRIES {
-        let row = app
+        let meant = app
             .rooms
             .find_or_create(arrival.account, lookup)
             .await
             .map_err(room_refusal)?;
-        let unique_name = row.new.unique_name.clone().unwrap_or_else(|| row.new.sid.to_string());
-        let is_meant = name.is_none_or(|name| name == unique_name || name == row.new.sid.to_string());
-        if !is_meant || !token.permits(&unique_name, row.new.sid) {
+        let is_meant = name.is_none_or(|name| name == meant.name || name == meant.sid.to_string());
+        if !is_meant || !token.permits(&meant.name, meant.sid) {
             return Err(not_granted());
         }
-        match app.rooms.join(row.new.sid, arrival).await {
+        match app.rooms.join(meant.sid, arrival).await {
             Ok(attached) => return Ok(attached),
             Err(NotJoined::Over(back)) => arrival = *back,
             Err(NotJoined::Busy) => return Err(room_refusal(RoomsError::Busy)),

@@ -108,6 +108,8 @@ impl DatabaseFile {
     pub(super) fn reader(&self) -> Result<Connection, StoreError> {
         let db = self.connect()?;
         db.pragma_update(None, "query_only", true)?;
+        // Negative: KiB, not pages.
+        db.pragma_update(None, "cache_size", -limits::READER_CACHE_KIB)?;
         // Opens the write-ahead log, which SQLite else does at the first use.
         schema_version(&db)?;
         Ok(db)

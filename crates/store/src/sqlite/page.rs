@@ -48,6 +48,9 @@ struct Edge {
     key: Vec<u8>,
 }
 
+/// A key after every SID.
+const BEYOND: [u8; 17] = [0xff; 17];
+
 impl Edge {
     fn at(position: Position) -> Self {
         Self {
@@ -66,7 +69,26 @@ impl Edge {
     fn after(created: i64) -> Self {
         Self {
             created,
-            key: vec![0xff; 17],
+            key: BEYOND.to_vec(),
+        }
+    }
+
+    /// What keeps rows on the newer side of it, of parameters `?4` and `?5`. A comparison of both columns is made anew for
+    /// each row, one of the first column is part of the search: so where one does, there is one, and none where all pass.
+    fn as_low(&self) -> &'static str {
+        match (self.key.is_empty(), self.created) {
+            (true, i64::MIN) => "",
+            (true, _) => "AND created_us >= ?4",
+            (false, _) => "AND (created_us, sid) > (?4, ?5)",
+        }
+    }
+
+    /// What keeps rows on the older side of it, of parameters `?6` and `?7`.
+    fn as_high(&self) -> &'static str {
+        match (self.key == BEYOND, self.created) {
+            (true, i64::MAX) => "",
+            (true, _) => "AND created_us <= ?6",
+            (false, _) => "AND (created_us, sid) < (?6, ?7)",
         }
     }
 
@@ -171,10 +193,12 @@ impl List<'_> {
         }
         let order = if ascending { "ASC" } else { "DESC" };
         let sql = format!(
-            "SELECT {} FROM {} WHERE {} \
-             AND (created_us, sid) > (?4, ?5) AND (created_us, sid) < (?6, ?7) \
-             ORDER BY created_us {order}, sid {order} LIMIT ?8",
-            self.columns, self.source, self.matching
+            "SELECT {} FROM {} WHERE {} {} {} ORDER BY created_us {order}, sid {order} LIMIT ?8",
+            self.columns,
+            self.source,
+            self.matching,
+            low.as_low(),
+            high.as_high()
         );
         let limit = limit as i64;
         let bounds: [&dyn ToSql; 5] = [&low.created, &low.key, &high.created, &high.key, &limit];

@@ -1,10 +1,14 @@
 //! The threads that read, each on a connection of its own, fed from one bounded queue.
+//!
+//! Short reads are most of what a server does, so handing one over must cost little: a thread is only woken if one sleeps,
+//! and one that is done takes the next without sleeping.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::outage::{self, Gauge};
 use super::writer::stopped;
@@ -13,26 +17,89 @@ use crate::{BoxFuture, StoreError, limits};
 type Read = Box<dyn FnOnce(&Connection) + Send>;
 
 pub(super) struct Readers {
-    /// `None` once the threads shall end.
-    queue: Option<mpsc::Sender<Read>>,
+    queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
     gauge: Arc<Gauge>,
 }
 
+/// Reads that wait, each with its place.
+struct Queue {
+    places: Arc<Semaphore>,
+    state: Mutex<State>,
+    more: Condvar,
+}
+
+struct State {
+    reads: VecDeque<(Read, OwnedSemaphorePermit)>,
+    /// Threads that sleep.
+    asleep: usize,
+    /// Threads that serve. Without any, reads fail.
+    serving: usize,
+    /// The threads shall end, once nothing waits.
+    closing: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No holder leaves it half changed, so a panic does not either.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// False if nobody would serve it.
+    fn push(&self, read: Read, place: OwnedSemaphorePermit) -> bool {
+        let mut state = self.lock();
+        if state.serving == 0 {
+            return false;
+        }
+        state.reads.push_back((read, place));
+        let wake = state.asleep > 0;
+        drop(state);
+        if wake {
+            self.more.notify_one();
+        }
+        true
+    }
+
+    /// The next read; `None` at the end.
+    fn next(&self) -> Option<Read> {
+        let mut state = self.lock();
+        loop {
+            if let Some((read, _place)) = state.reads.pop_front() {
+                return Some(read);
+            }
+            if state.closing {
+                return None;
+            }
+            state.asleep += 1;
+            state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.asleep -= 1;
+        }
+    }
+}
+
 impl Readers {
     pub(super) fn start(connections: Vec<Connection>, gauge: Arc<Gauge>) -> Result<Self, StoreError> {
-        let (queue, reads) = mpsc::channel(limits::READ_QUEUE);
-        let reads = Arc::new(Mutex::new(reads));
+        let state = State {
+            reads: VecDeque::new(),
+            asleep: 0,
+            serving: 0,
+            closing: false,
+        };
+        let queue = Queue {
+            places: Arc::new(Semaphore::new(limits::READ_QUEUE)),
+            state: Mutex::new(state),
+            more: Condvar::new(),
+        };
         let mut readers = Self {
-            queue: Some(queue),
+            queue: Arc::new(queue),
             threads: Vec::new(),
             gauge,
         };
         for db in connections {
-            let reads = Arc::clone(&reads);
+            let serving = Serving::begin(&readers.queue);
             let thread = std::thread::Builder::new()
                 .name("store-read".to_owned())
-                .spawn(move || serve(&db, &reads))
+                .spawn(move || serving.run(&db))
                 .map_err(StoreError::backend)?;
             readers.threads.push(thread);
         }
@@ -55,8 +122,11 @@ impl Readers {
                     drop(answer.send(result));
                 }
             });
-            let queue = self.queue.as_ref().ok_or_else(stopped)?;
-            queue.send(job).await.map_err(|_| stopped())?;
+            let places = Arc::clone(&self.queue.places);
+            let place = places.acquire_owned().await.map_err(|_| stopped())?;
+            if !self.queue.push(job, place) {
+                return Err(stopped());
+            }
             answered.await.map_err(|_| stopped())?
         })
     }
@@ -64,7 +134,8 @@ impl Readers {
 
 impl Drop for Readers {
     fn drop(&mut self) {
-        self.queue = None;
+        self.queue.lock().closing = true;
+        self.queue.more.notify_all();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread that reads the database had panicked");
@@ -73,13 +144,31 @@ impl Drop for Readers {
     }
 }
 
-fn serve(db: &Connection, reads: &Mutex<mpsc::Receiver<Read>>) {
-    loop {
-        // One thread waits for the queue, the others for the lock; a poisoned one has lost nothing.
-        let read = reads.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-        match read {
-            Some(read) => read(db),
-            None => return,
+/// A thread that takes reads from the queue, until it ends, in whatever way.
+struct Serving(Arc<Queue>);
+
+impl Serving {
+    fn begin(queue: &Arc<Queue>) -> Self {
+        queue.lock().serving += 1;
+        Self(Arc::clone(queue))
+    }
+
+    fn run(self, db: &Connection) {
+        while let Some(read) = self.0.next() {
+            read(db);
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.serving -= 1;
+        if state.serving == 0 {
+            // Whoever waits hears that its read is gone.
+            let abandoned = std::mem::take(&mut state.reads);
+            drop(state);
+            drop(abandoned);
         }
     }
 }

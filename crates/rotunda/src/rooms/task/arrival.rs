@@ -12,12 +12,10 @@ use room::{ParticipantSid, Subscription, View};
 use super::super::seat::Peer;
 use super::super::wire;
 use super::RoomTask;
-use super::peers::{first_description, read};
+use super::peers::{first_description, local_parameters, read};
 
 impl RoomTask {
     pub(super) fn admit(&mut self, participant: ParticipantSid, view: View) {
-        let parameters = self.local_parameters(0);
-        let transport = self.shared.media.open(self.facts.clone());
         let epoch = self.row.epoch;
         self.streams.assign(&view.subscriptions);
         let Some(seat) = self.seats.get_mut(&participant) else {
@@ -28,6 +26,7 @@ impl RoomTask {
         let offer = arriving.and_then(|state| Some((state.id, read(state.description?)?)));
         let mut answer = None;
         if let Some((id, offer)) = offer {
+            let parameters = local_parameters(&self.shared, &self.row.new.video_codecs, 0);
             let mut connection = PeerConnection::new(parameters);
             let desired = seat.desired(epoch, |subscription| self.streams.of(subscription));
             connection.set_desired(desired, Instant::now());
@@ -36,6 +35,8 @@ impl RoomTask {
                 self.media_failed(participant);
                 return;
             }
+            // Closed with the peer. Without one nobody would close it.
+            let transport = self.shared.media.open(self.facts.clone());
             answer = first_description(&mut connection, &self.shared, transport, &id);
             seat.peer = Some(Peer {
                 id,

@@ -16,6 +16,7 @@ use super::{ConfigError, Environment, Written};
 use crate::door::DoorSettings;
 use crate::limits;
 use crate::retention::Keep;
+use crate::webhooks::{AddressKind, AddressRule};
 
 /// How the server is set up. Holds secrets, which its `Debug` does not show.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ pub struct Settings {
     pub max_participants: u32,
     /// How many and how fast.
     pub door: DoorSettings,
+    /// Where callbacks may go.
+    pub callbacks: AddressRule,
     /// `MediaRegion`, as rooms report it.
     pub media_region: String,
     /// How long what is over is kept.
@@ -149,6 +152,7 @@ impl Settings {
             session_timeout: Duration::from_secs(30),
             max_participants: 1000,
             door: DoorSettings::default(),
+            callbacks: AddressRule::allowing_kinds([AddressKind::Loopback]),
             media_region: "us1".to_owned(),
             keep: Keep::default(),
             account: None,
@@ -195,6 +199,11 @@ impl Settings {
             limits::MAX_PARTICIPANTS,
         );
         let door = reader.door(raw);
+        let callbacks = reader.each(
+            "callback_allow",
+            raw.callback_allow.iter().flat_map(|list| &list.0),
+            |text| AddressRule::allowing([text]),
+        );
         let media_region = reader.optional("media_region", raw.media_region.as_ref(), region);
         let keep = Keep {
             rooms: reader.days("keep_rooms_days", raw.keep_rooms_days.as_ref()),
@@ -256,6 +265,7 @@ impl Settings {
             session_timeout: Duration::from_secs(session_timeout_s.into()),
             max_participants,
             door,
+            callbacks: callbacks.into_iter().fold(AddressRule::default(), AddressRule::and),
             media_region,
             keep,
             account: account.map(|(sid, auth_token)| PresetAccount { sid, auth_token }),

@@ -14,6 +14,7 @@ use crate::{StoreError, limits};
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_housekeeping.sql"),
+    include_str!("../migrations/0003_callbacks.sql"),
 ];
 
 /// A database that belongs to this process as long as this lives.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use room::{AccountSid, EventKind, ParticipantSid, RoomSid, Timestamp, TrackKind, TrackSid};
+use room::{AccountSid, EventKind, ParticipantSid, RoomSid, RoomType, Timestamp, TrackKind, TrackSid};
 use url::Url;
 
 use crate::Audit;
@@ -37,6 +37,8 @@ pub struct DueCallback {
     pub room: RoomSid,
     /// Its unique name, or its SID.
     pub room_name: String,
+    /// What the room is called.
+    pub room_type: RoomType,
     /// What happened.
     pub event: EventKind,
     /// `SequenceNumber`, from 0, without gaps in a room.

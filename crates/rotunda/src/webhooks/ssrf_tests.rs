@@ -26,6 +26,7 @@ fn due(url: &str) -> DueCallback {
         account: AccountSid::from_bytes([1; 16]),
         room: RoomSid::from_bytes([2; 16]),
         room_name: "daily".to_owned(),
+        room_type: room::RoomType::Group,
         event: EventKind::RoomCreated,
         sequence: 0,
         at: Timestamp(0),

@@ -5,6 +5,7 @@ mod callbacks;
 mod participants;
 mod retention;
 mod rooms;
+mod tracks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

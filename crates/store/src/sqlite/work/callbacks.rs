@@ -1,6 +1,6 @@
 //! The work of leasing callbacks, and of delivering again.
 
-use room::{RoomSid, Timestamp};
+use room::{RoomSid, RoomType, Timestamp};
 
 use super::{ACCOUNT, Counted};
 use crate::sqlite::bulk::key;
@@ -15,6 +15,9 @@ fn create(counted: &Counted, number: u32, host: &str) {
     let new = NewRoom {
         sid: RoomSid::from_bytes(key(number)),
         unique_name: None,
+        kind: RoomType::Group,
+        audio_only: false,
+        large_room: false,
         ad_hoc: false,
         status_callback: Some(format!("https://{host}/")),
         status_callback_method: CallbackMethod::Post,

@@ -21,4 +21,5 @@ mod room;
 mod room_creation;
 mod router;
 
+pub use error::too_many_requests;
 pub use router::router;

@@ -96,13 +96,14 @@ impl Since {
 }
 
 /// Widths of the columns are those of what usually stands in them.
-const HEAD: [&str; 8] = [
+const HEAD: [&str; 9] = [
     "TIME                    ",
     "METHOD",
     "OPERATION             ",
     "STATUS",
     "ROOM                              ",
     "PARTICIPANT                       ",
+    "API KEY                           ",
     "CREDENTIAL                        ",
     "REMOTE",
 ];
@@ -116,6 +117,7 @@ fn table_line(row: &AuditRow) -> String {
         or_dash(audit.status.as_ref()),
         or_dash(audit.room.as_ref()),
         or_dash(audit.participant.as_ref()),
+        or_dash(audit.api_key.as_ref()),
         audit.credential.clone(),
         or_dash(audit.remote.as_ref()),
     ];
@@ -138,6 +140,7 @@ fn json_line(row: &AuditRow) -> String {
         "operation": audit.operation,
         "room": text(audit.room.map(|sid| sid.to_string())),
         "participant": text(audit.participant.map(|sid| sid.to_string())),
+        "api_key": text(audit.api_key.map(|sid| sid.to_string())),
         "status": audit.status,
         "remote": audit.remote,
         "request_id": audit.request_id,
@@ -150,7 +153,7 @@ fn or_dash(value: Option<&impl Display>) -> String {
 }
 
 /// In UTC, to the millisecond.
-fn time_text(at: Timestamp) -> String {
+pub(super) fn time_text(at: Timestamp) -> String {
     let Ok(time) = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1000) else {
         return at.0.to_string();
     };

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use protocol::signaling::PeerConnectionState;
 use room::{
-    AccountSid, Announced, AnnouncedTrack, ParticipantSid, Priority, Restored, RestoredParticipant, Room, RoomConfig,
-    RoomSid, RoomStatus, TrackKind, TrackSid,
+    AccountSid, Announced, AnnouncedTrack, ApiKeySid, ParticipantSid, Priority, Restored, RestoredParticipant, Room,
+    RoomConfig, RoomSid, RoomStatus, TrackKind, TrackSid,
 };
 use store::{Audit, CallbackMethod, LiveRoom, NewRoom, ParticipantRow, RoomRow, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -125,6 +125,8 @@ pub enum RoomsError {
 /// What a client brings when it joins.
 pub(crate) struct Arrival {
     pub(crate) account: AccountSid,
+    /// The key of its token.
+    pub(crate) key: ApiKeySid,
     pub(crate) identity: String,
     pub(crate) subscribe_all: bool,
     pub(crate) announced: Announced,
@@ -380,6 +382,37 @@ impl Rooms {
             .ok_or(RoomsError::ParticipantNotFound)
     }
 
+    /// Disconnects the participants of an account, those alone that came with a key if one is named; how many.
+    ///
+    /// # Errors
+    /// A room was busy: then some may be left. The next call finds them.
+    pub async fn end_sessions(&self, account: AccountSid, key: Option<ApiKeySid>) -> Result<usize, RoomsError> {
+        let handles: Vec<LiveHandle> = lock(&self.shared.live)
+            .values()
+            .filter(|handle| handle.account == account)
+            .cloned()
+            .collect();
+        let mut asked = Vec::new();
+        for handle in handles {
+            let (removed, wait) = oneshot::channel();
+            match self.ask(&handle, Command::RemoveAll { key, removed }).await {
+                Ok(()) => asked.push(wait),
+                // It was over first, with everybody.
+                Err(RoomsError::RoomNotInProgress) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut ended = 0;
+        for wait in asked {
+            // A room that is over has nobody left.
+            if let Ok((removed, stored)) = wait.await {
+                ended += removed;
+                is_stored(stored).await?;
+            }
+        }
+        Ok(ended)
+    }
+
     /// Whether a client's first offer can be answered; tried before it is let in, so that no row
     /// is made for garbage.
     pub(crate) fn is_answerable(&self, peers: &[PeerConnectionState]) -> bool {
@@ -421,6 +454,7 @@ impl Rooms {
         let (taken, wait) = oneshot::channel();
         let Arrival {
             account,
+            key,
             identity,
             subscribe_all,
             announced,
@@ -429,6 +463,7 @@ impl Rooms {
         } = arrival;
         let command = JoinCommand {
             participant,
+            key,
             identity: identity.clone(),
             subscribe_all,
             announced: announced.clone(),
@@ -450,6 +485,7 @@ impl Rooms {
         handle.commands.closed().await;
         Err(NotJoined::Over(Box::new(Arrival {
             account,
+            key,
             identity,
             subscribe_all,
             announced,
@@ -478,6 +514,7 @@ impl Rooms {
         let command = SyncCommand {
             participant: key.participant,
             session: key.hash,
+            key: key.key,
             announced,
             peers,
             socket,

@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use protocol::signaling::{PeerConnectionState, RoomUpdate, RoomUpdateBody, ServerMessage};
-use room::{Announced, Change, Dismissal, Input, Join, Now, Output, ParticipantSid, Room, SessionHash, Timestamp};
+use room::{
+    Announced, ApiKeySid, Change, Dismissal, Input, Join, Now, Output, ParticipantSid, Room, SessionHash, Timestamp,
+};
 use sfu::Event;
 use store::{Audit, RoomRow, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -46,6 +48,12 @@ pub(super) enum Command {
         by: Option<Audit>,
         stored: oneshot::Sender<()>,
     },
+    /// Removes whoever came with this key, or everybody.
+    RemoveAll {
+        key: Option<ApiKeySid>,
+        /// Told how many, and when that is stored.
+        removed: oneshot::Sender<(usize, oneshot::Receiver<()>)>,
+    },
     Complete {
         /// Who asked for it.
         by: Option<Audit>,
@@ -55,6 +63,7 @@ pub(super) enum Command {
 
 pub(super) struct JoinCommand {
     pub(super) participant: ParticipantSid,
+    pub(super) key: ApiKeySid,
     pub(super) identity: String,
     pub(super) subscribe_all: bool,
     pub(super) announced: Announced,
@@ -67,6 +76,7 @@ pub(super) struct JoinCommand {
 pub(super) struct SyncCommand {
     pub(super) participant: ParticipantSid,
     pub(super) session: SessionHash,
+    pub(super) key: Option<ApiKeySid>,
     pub(super) announced: Announced,
     pub(super) peers: Vec<PeerConnectionState>,
     pub(super) socket: Socket,
@@ -250,6 +260,7 @@ impl RoomTask {
                 by,
                 stored,
             } => self.change(Input::Remove { participant }, by, stored),
+            Command::RemoveAll { key, removed } => self.remove_all(key, removed),
             Command::Complete { by, stored } => self.change(Input::Complete, by, stored),
         }
     }
@@ -270,6 +281,27 @@ impl RoomTask {
         }
     }
 
+    fn remove_all(&mut self, key: Option<ApiKeySid>, removed: oneshot::Sender<(usize, oneshot::Receiver<()>)>) {
+        let there = self.seats.values().filter(|seat| key.is_none() || seat.key == key);
+        let out: Vec<ParticipantSid> = there.map(|seat| seat.sid).collect();
+        for participant in &out {
+            self.room.handle(
+                Input::Remove {
+                    participant: *participant,
+                },
+                now(),
+            );
+        }
+        let (stored, wait) = oneshot::channel();
+        let batch = self.room.last_batch();
+        if batch > self.stored_batch {
+            self.waiting.push((batch, stored));
+        } else {
+            let _waits = stored.send(());
+        }
+        let _gone = removed.send((out.len(), wait));
+    }
+
     fn join(&mut self, join: JoinCommand) {
         if self.room.is_completed() {
             return; // `taken` is dropped: the registry looks again
@@ -279,9 +311,10 @@ impl RoomTask {
             let _gone = join.taken.send(());
             return;
         }
-        let (session_text, session) = super::session::open(self.row.new.sid, join.participant);
+        let (session_text, session) = super::session::open(self.row.new.sid, join.participant, join.key);
         let mut seat = Seat::new(join.participant, join.identity.clone(), session, self.first_revision());
         seat.session_text = session_text;
+        seat.key = Some(join.key);
         seat.socket = Some(join.socket);
         seat.arriving = join.peers;
         seat.admission_due = Some(Instant::now() + limits::ADMISSION_WAIT);
@@ -311,6 +344,7 @@ impl RoomTask {
         if let Some(old) = seat.socket.replace(sync.socket) {
             old.send(Outgoing::Close(4000));
         }
+        seat.key = sync.key;
         seat.admitted = false;
         seat.update = RoomUpdateBody::default();
         seat.arriving = sync.peers;

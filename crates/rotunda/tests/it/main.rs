@@ -7,6 +7,7 @@ mod contract;
 mod cors;
 mod paging;
 mod participants;
+mod proxies;
 mod random;
 mod retention;
 mod rooms;

@@ -49,6 +49,16 @@ impl Checkpoints {
     }
 }
 
+/// Moves all of the log into the database and leaves an empty file, so that nothing of what was deleted is in it.
+pub(super) fn empty(db: &Connection) -> Result<(), rusqlite::Error> {
+    if checkpoint(db, "TRUNCATE")?.is_busy {
+        tracing::warn!(
+            "another program reads the database: its write-ahead log keeps what was deleted until that has ended"
+        );
+    }
+    Ok(())
+}
+
 struct Checkpoint {
     /// Somebody stood in the way.
     is_busy: bool,

@@ -14,7 +14,11 @@ use crate::{StoreError, limits};
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_housekeeping.sql"),
+    include_str!("../migrations/0003_credentials.sql"),
 ];
+
+/// The first schema with sealed secrets.
+pub(super) const SEALS_SINCE: u32 = 3;
 
 /// A database that belongs to this process as long as this lives.
 pub(super) struct DatabaseFile {

@@ -5,6 +5,7 @@ mod auth;
 mod bounds;
 mod contract;
 mod cors;
+mod foreign;
 mod paging;
 mod participants;
 mod proxies;

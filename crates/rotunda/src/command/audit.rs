@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use room::{RoomSid, Timestamp};
 use serde_json::json;
-use store::{AuditFilter, AuditRow, SqliteStore, StoreError};
+use store::{Audit, AuditFilter, AuditRow, SqliteStore, StoreError};
 use time::format_description::well_known::Rfc3339;
 use time::{Date, OffsetDateTime, format_description};
 
@@ -103,7 +103,7 @@ const HEAD: [&str; 9] = [
     "STATUS",
     "ROOM                              ",
     "PARTICIPANT                       ",
-    "API KEY                           ",
+    "ACCOUNT OR KEY                    ",
     "CREDENTIAL                        ",
     "REMOTE",
 ];
@@ -117,7 +117,7 @@ fn table_line(row: &AuditRow) -> String {
         or_dash(audit.status.as_ref()),
         or_dash(audit.room.as_ref()),
         or_dash(audit.participant.as_ref()),
-        or_dash(audit.api_key.as_ref()),
+        changed(audit),
         audit.credential.clone(),
         or_dash(audit.remote.as_ref()),
     ];
@@ -126,6 +126,14 @@ fn table_line(row: &AuditRow) -> String {
         .zip(HEAD)
         .map(|(cell, head)| format!("{cell:<width$}", width = head.len()));
     padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+}
+
+/// The key that an operator changed, else the account.
+fn changed(audit: &Audit) -> String {
+    let account = audit.account.filter(|_| audit.method.is_none());
+    audit
+        .api_key
+        .map_or_else(|| or_dash(account.as_ref()), |key| key.to_string())
 }
 
 fn json_line(row: &AuditRow) -> String {

@@ -162,6 +162,8 @@ async fn accounts_and_keys_change_while_the_server_runs() {
         lists.contains("Clinic") && lists.contains("Kiosk") && lists.contains("suspended"),
         "{lists}"
     );
+    let suspended = lists.lines().find(|line| line.contains(" suspend-account ")).unwrap();
+    assert!(suspended.contains(sid), "it says whose: {suspended}");
     let log = said(home, &["audit", "--json"]);
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let operations: Vec<&str> = lines.iter().map(|line| text(&line["operation"])).collect();

@@ -6,13 +6,16 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use room::{AccountSid, Change, ParticipantSid, Priority, RoomSid, SessionHash, Timestamp, Track, TrackKind, TrackSid};
+use room::{
+    AccountSid, Change, ParticipantSid, Priority, RoomSid, RoomType, Rules, SessionHash, Timestamp, Track, TrackKind,
+    TrackSid,
+};
 use store::{Account, CallbackMethod, NewRoom, SqliteStore, Store};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::kills::{ACCOUNT, AUTH_TOKEN, broken_invariants, port, start};
+use crate::kills::{ACCOUNT, broken_invariants, port, start};
 use crate::storm::read;
 
 /// Events of one room.
@@ -56,14 +59,7 @@ impl Arrived {
 async fn fill(database: &Path, url: &str, rooms: u32, events: usize) {
     let store = SqliteStore::open(database).unwrap();
     let account: AccountSid = ACCOUNT.parse().unwrap();
-    let auth_token = AUTH_TOKEN.to_owned();
-    store
-        .put_account(Account {
-            sid: account,
-            auth_token,
-        })
-        .await
-        .unwrap();
+    store.put_account(Account::new(account)).await.unwrap();
     let at = Timestamp(1_790_000_000_000_000);
     for number in 0..rooms {
         let bytes = |kind: u8| {
@@ -79,6 +75,9 @@ async fn fill(database: &Path, url: &str, rooms: u32, events: usize) {
         let new = NewRoom {
             sid,
             unique_name: Some(format!("room {number}")),
+            kind: RoomType::Group,
+            audio_only: false,
+            large_room: false,
             ad_hoc: false,
             status_callback: Some(url.to_owned()),
             status_callback_method: CallbackMethod::Post,
@@ -96,7 +95,7 @@ async fn fill(database: &Path, url: &str, rooms: u32, events: usize) {
                 participant,
                 identity: "alice".to_owned(),
                 session: SessionHash([7; 32]),
-                subscribe_all: true,
+                rules: Rules::everything(),
                 at,
             },
             Change::TrackPublished {

@@ -26,6 +26,7 @@ pub use claim::Claim;
 pub use descriptors::raise as raise_descriptors;
 pub use error::StartError;
 pub use owner::Owner;
+pub(crate) use owner::master_key;
 
 use crate::api;
 use crate::app::App;
@@ -39,6 +40,7 @@ use crate::rooms::{Media, Rooms, RoomsConfig};
 use crate::signaling;
 use crate::store_watch::StoreWatch;
 use crate::tls;
+use crate::vault::Vault;
 use crate::webhooks;
 
 /// The name of the database in the data directory.
@@ -83,9 +85,11 @@ impl Server {
             .and_then(TcpListener::from_std)
             .map_err(http)?;
         let http_addr = listener.local_addr().map_err(http)?;
+        let master_key = owner::master_key(settings.master_key.as_ref(), claim.lock())?;
         let store = open_store(claim)?;
-        let (credentials, owner) = owner::establish(store.as_ref(), &settings).await?;
-        let credentials = Arc::new(credentials);
+        let vault = Vault::open(Arc::clone(&store), master_key, owner::preset(&settings)).await?;
+        let owner = owner::establish(&vault, &settings).await?;
+        let credentials = Arc::clone(vault.credentials());
         let page_key = store.secret("page_token", owner::random()?).await?;
 
         let media = start_media(settings.media_addr, claim.media_wait).await?;
@@ -93,7 +97,13 @@ impl Server {
         let stop = CancellationToken::new();
         let stop_if_failed = stop.clone().drop_guard();
         let tasks = TaskTracker::new();
-        let callbacks = webhooks::start(Arc::clone(&store), Arc::clone(&credentials), stop.clone(), &tasks);
+        let callbacks = webhooks::start(
+            Arc::clone(&store),
+            Arc::clone(&credentials),
+            settings.callbacks.clone(),
+            stop.clone(),
+            &tasks,
+        );
         let config = RoomsConfig {
             session_timeout: settings.session_timeout,
             candidates: settings.candidates(media_addr).into(),
@@ -101,21 +111,32 @@ impl Server {
         };
         let memory = MemoryWatch::start(stop.clone(), &tasks);
         let watch = StoreWatch::start(Arc::clone(&store), stop.clone(), &tasks);
-        let rooms = Rooms::start(Arc::clone(&store), watch.clone(), memory, media, config, callbacks).await?;
+        let rooms = Rooms::start(
+            Arc::clone(&store),
+            watch.clone(),
+            memory,
+            media,
+            config,
+            callbacks.clone(),
+        )
+        .await?;
         retention::start(Arc::clone(&store), settings.keep, stop.clone(), &tasks);
 
         let app = App {
             store,
             watch,
             rooms,
+            callbacks,
             credentials,
+            vault: Arc::new(vault),
             door: Arc::new(Door::new(settings.door, Instant::now())),
             settings: Arc::new(settings),
             page_key,
         };
         let router = router(&app, &owner);
         let door = Arc::clone(&app.door);
-        tasks.spawn(listener::serve(listener, acceptor, router, door, stop.clone()));
+        let proxies = Arc::new(app.settings.trusted_proxies.clone());
+        tasks.spawn(listener::serve(listener, acceptor, router, door, proxies, stop.clone()));
         stop_if_failed.disarm();
         Ok(Self {
             http_addr,
@@ -215,7 +236,11 @@ fn router(app: &App, owner: &Owner) -> Router {
         Some(Certificate::Throwaway { ca, .. }) => tls::authority_router(ca.clone()),
         _ => Router::new(),
     };
-    let dev_credentials = app.settings.credentials_in_page.then(|| owner.page_credentials());
+    let dev_credentials = app
+        .settings
+        .credentials_in_page
+        .then(|| owner.page_credentials())
+        .flatten();
     Router::new()
         .route("/healthz", get(health::alive))
         .route(

@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "program/accounts.rs"]
+mod accounts;
 #[path = "program/audit.rs"]
 mod audit;
 #[path = "program/backup.rs"]
 mod backup;
+#[path = "program/callbacks.rs"]
+mod callbacks;
 #[path = "program/faults.rs"]
 mod faults;
 #[path = "program/load.rs"]

@@ -67,6 +67,9 @@ pub(crate) const RTCP_BYTES_PER_TICK: usize = 16 << 10;
 /// work, in which no socket buffer fills up.
 pub(crate) const PACKETS_PER_TURN: u64 = 1024;
 
+/// Longest time of a turn's datagrams, but for the batch that is under way: what they cost is the senders' choice.
+pub(crate) const TURN_TIME_MAX: Duration = Duration::from_millis(20);
+
 /// Datagrams of sound, and as many of pictures, that wait for a later turn; at the bound the oldest is dropped.
 pub(crate) const BACKLOG_MAX: usize = 2048;
 

@@ -129,6 +129,7 @@ impl<E: Engines> Worker<E> {
     }
 
     fn take_datagrams(&mut self) {
+        let began = Instant::now();
         for _ in 0..BATCHES_PER_TURN {
             let count = match self.socket.receive() {
                 Ok(count) => count,
@@ -147,7 +148,9 @@ impl<E: Engines> Worker<E> {
                     count_flushed(&mut self.plane, flushed);
                 }
             }
-            if count < limits::RECEIVE_BATCH_MAX {
+            // What a datagram costs is the sender's choice, so a turn is bounded by time, too: media that was put aside
+            // must not grow old because of it.
+            if count < limits::RECEIVE_BATCH_MAX || began.elapsed() >= limits::TURN_TIME_MAX {
                 return;
             }
         }

@@ -26,9 +26,12 @@ mod room_row;
 mod sqlite;
 mod track;
 
-pub use account::{Account, ApiKey};
+pub use account::{Account, ApiKey, SealedSecret, SecretOf};
 pub use audit::{Audit, AuditFilter, AuditRow};
-pub use callback::{CallbackMethod, CallbackOutcome, DueCallback};
+pub use callback::{
+    AttemptRow, CallbackFilter, CallbackLease, CallbackMethod, CallbackOutcome, CallbackRow, CallbackState,
+    DueCallback, EndedAttempt, LeasedCallbacks, Redelivered, Redelivery, RedeliveryRequest, receiver_of,
+};
 pub use check::{CheckProgress, Findings, Invariant, Violation};
 pub use error::{Outage, StoreError};
 pub use page::{Page, PageRequest, Position};
@@ -36,7 +39,7 @@ pub use participant::{LiveParticipant, ParticipantFilter, ParticipantRow, Partic
 pub use retention::{Expiry, Forgotten};
 pub use room_row::{LiveRoom, NewRoom, RoomFilter, RoomKey, RoomRow};
 #[cfg(feature = "bulk")]
-pub use sqlite::Bulk;
+pub use sqlite::{Bulk, add_open_credentials};
 pub use sqlite::{DatabaseCopy, DatabaseLock, Restored, SqliteStore};
 pub use track::{SubscribeRulesRow, TrackKey, TrackRow};
 
@@ -45,13 +48,21 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What every backend does. All writes are durable when their future resolves to `Ok`.
 pub trait Store: Send + Sync + 'static {
-    /// Makes an account if it is new, else replaces its secret.
-    fn put_account(&self, account: Account) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Makes an account if it is new, else replaces all of it but its moment of creation.
+    fn put_account(&self, account: Account) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.put_account_audited(account, None)
+    }
+    /// As [`Store::put_account`], with a line of the audit log in the same transaction: both or none.
+    fn put_account_audited(&self, account: Account, by: Option<Audit>) -> BoxFuture<'_, Result<(), StoreError>>;
     /// All accounts, oldest first.
     fn accounts(&self) -> BoxFuture<'_, Result<Vec<Account>, StoreError>>;
-    /// Makes a key if it is new, else replaces its secret. The account is there before, and stays
-    /// the key's.
-    fn put_api_key(&self, key: ApiKey) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Makes a key if it is new, else replaces all of it but its moment of creation. The account is
+    /// there before, and stays the key's.
+    fn put_api_key(&self, key: ApiKey) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.put_api_key_audited(key, None)
+    }
+    /// As [`Store::put_api_key`], with a line of the audit log in the same transaction: both or none.
+    fn put_api_key_audited(&self, key: ApiKey, by: Option<Audit>) -> BoxFuture<'_, Result<(), StoreError>>;
     /// All keys, oldest first.
     fn api_keys(&self) -> BoxFuture<'_, Result<Vec<ApiKey>, StoreError>>;
     /// A secret of the installation, made of `fresh` at the first call with this name.
@@ -125,8 +136,9 @@ pub trait Store: Send + Sync + 'static {
     fn expunge(&self) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Takes over all rooms in progress: raises their epochs, makes everyone `connected` there
     /// `reconnecting` at `now`, and tells what they are restored from. Callbacks that another
-    /// process leased, or was to try again later, are due now: nobody else is at them, and a clock
-    /// that was set back since then must not hold them up.
+    /// process leased are due now, since nobody is at them any more. Those that are to be tried again
+    /// later keep their time, but wait from now on no longer than they were to wait: a clock that was
+    /// set back since then must not hold them up.
     fn take_over(&self, now: Timestamp) -> BoxFuture<'_, Result<Vec<LiveRoom>, StoreError>>;
     /// Takes over one room in the same way, but for its callbacks; `None` unless it is in progress.
     fn take_over_room(
@@ -212,24 +224,65 @@ pub trait Store: Send + Sync + 'static {
         participant: ParticipantSid,
     ) -> BoxFuture<'_, Result<Option<SubscribeRulesRow>, StoreError>>;
 
-    /// Leases due callbacks until `leased_until`: at most `limit`, and of each room only the first
-    /// that is not done, so that order holds. A lease that ran out is due again.
+    /// Records how attempts ended, then leases callbacks that are due, in one transaction: at most `lease.limit`, of
+    /// each room only the first that is not done, so that order holds, and each receiver in its turn. A lease that ran
+    /// out is due again. The work is bounded by the attempts, the leases and [`limits`], not by what is due.
+    fn exchange_callbacks(
+        &self,
+        ended: Vec<EndedAttempt>,
+        lease: CallbackLease,
+    ) -> BoxFuture<'_, Result<LeasedCallbacks, StoreError>>;
+    /// Leases due callbacks of any receiver until `until`, at most `limit`.
     fn lease_callbacks(
         &self,
         now: Timestamp,
-        leased_until: Timestamp,
+        until: Timestamp,
         limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<DueCallback>, StoreError>>;
+    ) -> BoxFuture<'_, Result<Vec<DueCallback>, StoreError>> {
+        let lease = CallbackLease {
+            now,
+            until,
+            limit,
+            per_receiver: limit,
+            ..CallbackLease::default()
+        };
+        Box::pin(async move { Ok(self.exchange_callbacks(Vec::new(), lease).await?.due) })
+    }
     /// When the next callback is due, leases included.
     fn next_callback(&self) -> BoxFuture<'_, Result<Option<Timestamp>, StoreError>>;
-    /// Records how an attempt ended: HTTP status if there was an answer, else a short error.
+    /// Records how one attempt ended: HTTP status if there was an answer, else a short error.
     fn record_callback(
         &self,
         id: i64,
         at: Timestamp,
         answer: Result<u16, String>,
         outcome: CallbackOutcome,
-    ) -> BoxFuture<'_, Result<(), StoreError>>;
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        let ended = EndedAttempt {
+            id,
+            at,
+            answer,
+            outcome,
+        };
+        let lease = CallbackLease {
+            now: at,
+            ..CallbackLease::default()
+        };
+        Box::pin(async move { self.exchange_callbacks(vec![ended], lease).await.map(drop) })
+    }
+    /// Callbacks of all accounts behind that of the number `after`, oldest first: at most `limit`, 1 to
+    /// [`limits::CALLBACK_ROWS_MAX`].
+    fn callbacks(
+        &self,
+        filter: CallbackFilter,
+        after: i64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<CallbackRow>, StoreError>>;
+    /// The latest attempts at a callback, oldest first: at most [`limits::ATTEMPTS_TOLD_MAX`].
+    fn callback_attempts(&self, id: i64) -> BoxFuture<'_, Result<Vec<AttemptRow>, StoreError>>;
+    /// Makes callbacks due again that are done, with a schedule that begins anew. In their room they come in their order
+    /// before all that wait. Call it with its `last` until there is none.
+    fn redeliver_callbacks(&self, request: RedeliveryRequest) -> BoxFuture<'_, Result<Redelivered, StoreError>>;
 
     /// Writes a line of the audit log about what changed no room.
     fn record(&self, audit: Audit) -> BoxFuture<'_, Result<(), StoreError>>;

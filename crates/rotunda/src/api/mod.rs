@@ -27,6 +27,7 @@ mod router;
 mod subscribe_rules;
 mod track;
 
+pub use error::too_many_requests;
 pub use router::router;
 
 /// The API's description (OpenAPI 3.0) for a server with these settings, at this address.

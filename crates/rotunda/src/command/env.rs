@@ -1,11 +1,14 @@
 //! `rotunda env`: what applications expect in their environment.
 
 use clap::Args;
-use store::{Account, ApiKey, SqliteStore, StoreError};
+use store::{SqliteStore, StoreError};
 
 use super::{Failure, Options, dev, print, text, with_causes};
 use crate::config::{self, Data, Raw, Settings};
-use crate::server::DATABASE;
+use crate::credentials::{Account, ApiKey, Credentials};
+use crate::master_key::MasterKey;
+use crate::server::{DATABASE, StartError};
+use crate::vault;
 
 /// Options of the command.
 #[derive(Args)]
@@ -105,25 +108,33 @@ pub(super) fn known(options: &Options, of_dev: bool) -> Result<Known, Failure> {
         )));
     }
     let (accounts, keys) = SqliteStore::read_credentials(&file).map_err(|error| unreadable(&error))?;
+    let key = MasterKey::of_database(settings.master_key.as_ref(), &file).map_err(StartError::from)?;
+    let credentials = Credentials::default();
+    if let Some(key) = key {
+        credentials.replace(vault::opened(&accounts, &keys, &key).map_err(StartError::from)?);
+    }
     let (wanted_account, wanted_key) = (
         settings.account.as_ref().map(|preset| preset.sid),
         settings.api_key.as_ref().map(|preset| preset.sid),
     );
     let account = accounts
-        .into_iter()
-        .find(|account| wanted_account.is_none_or(|sid| sid == account.sid));
+        .iter()
+        .filter(|account| account.suspended.is_none() && wanted_account.is_none_or(|sid| sid == account.sid))
+        .find_map(|account| credentials.account(account.sid));
     let account = account.ok_or_else(|| {
         Failure::Other(format!(
-            "there is no such account in {}; start `rotunda serve` once with it",
+            "there is no such account in {}, or it is suspended; start `rotunda serve` once with it, \
+             `rotunda accounts list` shows all",
             dir.display()
         ))
     })?;
     let key = keys
-        .into_iter()
-        .find(|key| key.account == account.sid && wanted_key.is_none_or(|sid| sid == key.sid));
+        .iter()
+        .filter(|key| key.account == account.sid && wanted_key.is_none_or(|sid| sid == key.sid))
+        .find_map(|key| credentials.key(key.sid));
     let api_key = key.ok_or_else(|| {
         Failure::Other(format!(
-            "there is no such API key in {}; start `rotunda serve` once with it",
+            "there is no such API key in {}, or it is revoked; `rotunda keys create` makes one",
             dir.display()
         ))
     })?;

@@ -3,18 +3,23 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use store::DatabaseCopy;
+use room::{RoomSid, Timestamp};
+use store::{CallbackFilter, DatabaseCopy};
 use tokio::task::JoinHandle;
 
+use super::credential_change;
 use super::restore::advised;
 use super::signals::Signals;
 use super::{Failure, Options, print, runtime, start_log, with_causes};
+use crate::app::App;
 use crate::config::{Data, Raw, Settings};
 use crate::drain::{self, Drained, Plan};
 use crate::limits;
-use crate::operator::{Channel, Job, Reply, Request};
+use crate::master_key;
+use crate::operator::{Channel, CredentialChange, Job, Reply, Request};
 use crate::restore::{self, RestoreError};
 use crate::server::{Server, StartError, raise_descriptors};
+use crate::webhooks::{self, Again};
 
 /// Serves until SIGTERM or SIGINT.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
@@ -38,10 +43,21 @@ pub(super) fn serve(settings: Settings, ready: impl FnOnce(&Server) -> Result<()
                 () = signals.next() => break None,
                 job = next(&mut operators) => match job.request {
                     Request::Status {} => job.reply.done(status(&server)).await,
+                    Request::Credentials { change } => {
+                        let app = server.app().clone();
+                        tokio::spawn(async move { credentials(&app, &change, job.reply).await });
+                    }
                     Request::Restore { .. } | Request::Drain { .. } if work.is_some() => {
                         job.reply.failed("a drain or a restore is under way; wait for its end").await;
                     }
                     Request::Restore { backup } => work = prepare(&server, backup, job.reply),
+                    Request::RedeliverCallbacks { id, room, receiver, since_us, before_us } => {
+                        let filter = filter(room, receiver, since_us, before_us);
+                        match id.map_or(filter.map(Again::GivenUp), |id| Ok(Again::One(id))) {
+                            Ok(again) => redeliver(&server, again, job.reply),
+                            Err(sentence) => job.reply.failed(sentence).await,
+                        }
+                    }
                     Request::Drain { wait_s, end_rooms } => {
                         let wait = Duration::from_secs(wait_s).min(limits::DRAIN_WAIT_MAX);
                         work = Some(drain(&server, Plan { wait, end_rooms }, job.reply));
@@ -75,6 +91,14 @@ pub(super) fn serve(settings: Settings, ready: impl FnOnce(&Server) -> Result<()
     result
 }
 
+/// Changes an account or a key, ends the sessions that shall end, and tells the operator, alone, what came of it.
+async fn credentials(app: &App, change: &CredentialChange, reply: Reply) {
+    match credential_change::make(app, change).await {
+        Ok(changed) => reply.done(changed).await,
+        Err(sentence) => reply.failed(sentence).await,
+    }
+}
+
 /// What operators ask that takes its time; one at a time, while the server serves on.
 enum Work {
     Prepared(Prepared),
@@ -88,6 +112,38 @@ fn drain(server: &Server, plan: Plan, reply: Reply) -> JoinHandle<Work> {
         let end = drain::drain(&app, plan, &reply).await;
         Work::Drained(end, reply)
     })
+}
+
+fn filter(
+    room: Option<String>,
+    receiver: Option<String>,
+    since_us: Option<i64>,
+    before_us: Option<i64>,
+) -> Result<CallbackFilter, String> {
+    Ok(CallbackFilter {
+        state: None,
+        room: room
+            .map(|sid| sid.parse::<RoomSid>())
+            .transpose()
+            .map_err(|error| error.to_string())?,
+        receiver,
+        since: since_us.map(Timestamp),
+        before: before_us.map(Timestamp),
+    })
+}
+
+/// Makes callbacks due again, while other commands are taken.
+fn redeliver(server: &Server, again: Again, reply: Reply) {
+    let app = server.app().clone();
+    tokio::spawn(async move {
+        let made_due = webhooks::redeliver(app.store.as_ref(), again.clone()).await;
+        app.callbacks.wake();
+        match made_due {
+            Ok(0) => reply.failed(webhooks::sentence(&again, 0)).await,
+            Ok(count) => reply.done(webhooks::sentence(&again, count)).await,
+            Err(error) => reply.failed(with_causes(&error)).await,
+        }
+    });
 }
 
 /// What a restore is to put in place, or why it cannot.
@@ -104,9 +160,12 @@ fn prepare(server: &Server, backup: PathBuf, reply: Reply) -> Option<JoinHandle<
         return None;
     };
     tracing::info!(backup = %backup.display(), "a backup is copied and checked, to be restored");
+    let master_key = server.app().settings.master_key.clone();
     Some(tokio::task::spawn_blocking(move || {
         Work::Prepared(Prepared {
-            copy: restore::prepare(&backup, &directory, &mut |sentence| reply.progress(sentence)),
+            copy: restore::prepare(&backup, &directory, master_key.as_ref(), &mut |sentence| {
+                reply.progress(sentence);
+            }),
             backup,
             reply,
         })
@@ -192,19 +251,31 @@ fn status(server: &Server) -> String {
     )
 }
 
+/// What becomes of the secrets that follow: told when they are made.
+fn master_key_sentence(settings: &Settings) -> String {
+    match (&settings.master_key, &settings.data) {
+        (None, Data::Directory(directory)) => format!(
+            "Secrets are sealed with {}: keep it beside backups, but not with them.\n\n",
+            directory.join(master_key::FILE).display()
+        ),
+        _ => String::new(),
+    }
+}
+
 /// What an operator needs next. The secrets are in it only if this start made them.
 fn greeting(server: &Server) -> String {
     let url = server.url();
     let owner = server.owner();
-    let (account, key) = (&owner.account, &owner.api_key);
+    let account = &owner.account;
     let addresses = format!(
         "  REST        {url}/v1\n  Signaling   {}\n  Media       UDP {}\n",
         server.signaling_url(),
         server.media_addr()
     );
-    if owner.fresh {
+    if let (true, Some(key)) = (owner.fresh, &owner.api_key) {
+        let master_key = master_key_sentence(&server.app().settings);
         format!(
-            "Rotunda is ready.\n\n  Open        {url}/#account={}&key={}:{}\n{addresses}\n\
+            "Rotunda is ready.\n\n  Open        {url}/#account={}&key={}:{}\n{addresses}\n{master_key}\
              Credentials, printed this once (`rotunda env` shows them later):\n\n\
              \x20 Account SID     {}\n  Auth token      {}\n  API key SID     {}\n  API key secret  {}\n",
             account.sid, key.sid, key.secret, account.sid, account.auth_token, key.sid, key.secret

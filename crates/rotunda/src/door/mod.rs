@@ -14,7 +14,7 @@ use room::AccountSid;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::bucket::{Bucket, Buckets, Rate};
-use self::notice::Notice;
+pub(crate) use self::notice::Notice;
 pub use self::places::Place;
 use self::places::Places;
 use crate::limits;
@@ -69,6 +69,21 @@ pub struct SocketPlaces {
     /// Until it is in a room.
     outside: Option<OwnedSemaphorePermit>,
     account: Option<Place<AccountSid>>,
+}
+
+/// The place of a client behind a trusted proxy, for as long as its request or WebSocket lasts.
+#[derive(Clone)]
+pub struct ClientPlace {
+    _place: Arc<Place<Origin>>,
+}
+
+impl ClientPlace {
+    /// Shares a place that was taken.
+    pub fn new(place: Place<Origin>) -> Self {
+        Self {
+            _place: Arc::new(place),
+        }
+    }
 }
 
 /// Who counts as one address: an IPv4 address, or the /64 that one subscriber of IPv6 has.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use room::{AccountSid, ApiKeySid};
 use rotunda::access_token;
+use rotunda::credentials::ApiKey;
 use serde_json::Value;
-use store::ApiKey;
 
 const ACCOUNT: &str = "ACcccccccccccccccccccccccccccccccc";
 const AUTH_TOKEN: &str = "cccccccccccccccccccccccccccccccc";
@@ -53,6 +53,7 @@ impl Start {
             .env("ROTUNDA_AUTH_TOKEN", AUTH_TOKEN)
             .env("ROTUNDA_API_KEY_SID", KEY)
             .env("ROTUNDA_API_KEY_SECRET", SECRET)
+            .env("ROTUNDA_CALLBACK_ALLOW", "loopback")
             .env("ROTUNDA_LOG", "info")
             .env("NO_COLOR", "1");
         Self { command }

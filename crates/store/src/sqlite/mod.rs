@@ -10,6 +10,7 @@ mod audit;
 #[cfg(feature = "bulk")]
 mod bulk;
 mod callback;
+mod callback_row;
 mod change;
 mod check;
 mod checkpoint;
@@ -39,7 +40,7 @@ use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomS
 use rusqlite::{Connection, params};
 
 #[cfg(feature = "bulk")]
-pub use self::bulk::Bulk;
+pub use self::bulk::{Bulk, add_open_credentials};
 pub use self::copy::{DatabaseCopy, Restored};
 use self::file::DatabaseFile;
 pub use self::file::DatabaseLock;
@@ -47,10 +48,11 @@ use self::outage::Gauge;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::{
-    Account, ApiKey, Audit, AuditFilter, AuditRow, BoxFuture, CallbackOutcome, CheckProgress, Condition, DueCallback,
-    Expiry, Findings, Forgotten, Invariant, LiveRoom, NewRoom, Outage, Page, PageRequest, ParticipantFilter,
-    ParticipantRow, ParticipantsOf, RoomFilter, RoomKey, RoomRow, Store, StoreError, SubscribeRulesRow, TrackKey,
-    TrackRow, limits,
+    Account, ApiKey, AttemptRow, Audit, AuditFilter, AuditRow, BoxFuture, CallbackFilter, CallbackLease, CallbackRow,
+    CheckProgress, Condition, EndedAttempt, Expiry, Findings, Forgotten, Invariant, LeasedCallbacks, LiveRoom, NewRoom,
+    Outage, Page, PageRequest, ParticipantFilter, ParticipantRow, ParticipantsOf, Redelivered, RedeliveryRequest,
+    RoomFilter, RoomKey, RoomRow, SealedSecret, SecretOf, Store, StoreError, SubscribeRulesRow, TrackKey, TrackRow,
+    limits,
 };
 
 /// A store in one SQLite file, or in none that outlives it.
@@ -98,11 +100,42 @@ impl SqliteStore {
     /// Changes nothing.
     ///
     /// # Errors
-    /// [`StoreError::NewerSchema`] if a later version of the program wrote it;
-    /// [`StoreError::Backend`] if it is not there or cannot be read.
+    /// [`StoreError::NewerSchema`] if a later version of the program wrote it, [`StoreError::OlderSchema`] if one that
+    /// sealed no secrets did; [`StoreError::Backend`] if it is not there or cannot be read.
     pub fn read_credentials(path: &Path) -> Result<(Vec<Account>, Vec<ApiKey>), StoreError> {
         let db = file::visit(path)?;
-        Ok((account::all(&db)?, account::all_keys(&db)?))
+        match file::schema_version(&db)? {
+            (found, known) if found < file::SEALS_SINCE => Err(StoreError::OlderSchema { found, known }),
+            _ => Ok((account::all(&db)?, account::all_keys(&db)?)),
+        }
+    }
+
+    /// Whether the database in this file holds sealed secrets, which only its master key opens. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::read_credentials`], but an older schema has none.
+    pub fn has_sealed_secrets(path: &Path) -> Result<bool, StoreError> {
+        let db = file::visit(path)?;
+        let (found, _) = file::schema_version(&db)?;
+        Ok(found >= file::SEALS_SINCE && account::has_sealed(&db)?)
+    }
+
+    /// Seals the secrets that an earlier version of the program kept in the open in the database that the lock is of, and
+    /// leaves nothing of them in its files; how many there were. Brings the schema up to date before. No store has
+    /// the database open.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open_locked`], and those of `seal`; then all is as it was.
+    pub fn seal_secrets<E: From<StoreError>>(
+        lock: &Arc<DatabaseLock>,
+        seal: impl FnMut(SecretOf, &str) -> Result<SealedSecret, E>,
+    ) -> Result<usize, E> {
+        let mut db = DatabaseFile::open(Arc::clone(lock))?.writer()?;
+        let sealed = account::seal(&mut db, seal)?;
+        if sealed > 0 {
+            checkpoint::empty(&db).map_err(StoreError::from)?;
+        }
+        Ok(sealed)
     }
 
     /// Reads lines of the audit log in the file, oldest first, also while another process has it open. Changes nothing.
@@ -123,6 +156,37 @@ impl SqliteStore {
             after = last.id;
             rows.into_iter().try_for_each(&mut each)?;
         }
+    }
+
+    /// Reads callbacks in the file, oldest first, also while another process has it open. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::read_audit`].
+    pub fn read_callbacks<E: From<StoreError>>(
+        path: &Path,
+        filter: &CallbackFilter,
+        mut each: impl FnMut(CallbackRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let db = file::look(path)?;
+        let mut after = 0;
+        loop {
+            let rows = callback_row::list(&db, filter, after, limits::CALLBACK_ROWS_MAX)?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.id;
+            rows.into_iter().try_for_each(&mut each)?;
+        }
+    }
+
+    /// Reads one callback in the file with its latest attempts, also while another process has it open. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::read_audit`].
+    pub fn read_callback(path: &Path, id: i64) -> Result<Option<(CallbackRow, Vec<AttemptRow>)>, StoreError> {
+        let db = file::look(path)?;
+        let Some(row) = callback_row::one(&db, id)? else {
+            return Ok(None);
+        };
+        Ok(Some((row, callback_row::attempts(&db, id)?)))
     }
 
     /// Checks the invariants of the database in this file, on one snapshot, also while another process has it open.
@@ -157,16 +221,22 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn put_account(&self, account: Account) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.writer.run(move |db| account::put(db, &account))
+    fn put_account_audited(&self, account: Account, by: Option<Audit>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.run(move |db| {
+            account::put(db, &account)?;
+            by.iter().try_for_each(|by| audit::append(db, by))
+        })
     }
 
     fn accounts(&self) -> BoxFuture<'_, Result<Vec<Account>, StoreError>> {
         self.readers.run(account::all)
     }
 
-    fn put_api_key(&self, key: ApiKey) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.writer.run(move |db| account::put_key(db, &key))
+    fn put_api_key_audited(&self, key: ApiKey, by: Option<Audit>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.run(move |db| {
+            account::put_key(db, &key)?;
+            by.iter().try_for_each(|by| audit::append(db, by))
+        })
     }
 
     fn api_keys(&self) -> BoxFuture<'_, Result<Vec<ApiKey>, StoreError>> {
@@ -350,28 +420,34 @@ impl Store for SqliteStore {
         self.readers.run(move |db| rules::fetch(db, account, room, participant))
     }
 
-    fn lease_callbacks(
+    fn exchange_callbacks(
         &self,
-        now: Timestamp,
-        leased_until: Timestamp,
-        limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<DueCallback>, StoreError>> {
-        self.writer.run(move |db| callback::lease(db, now, leased_until, limit))
+        ended: Vec<EndedAttempt>,
+        lease: CallbackLease,
+    ) -> BoxFuture<'_, Result<LeasedCallbacks, StoreError>> {
+        self.writer.run(move |db| callback::exchange(db, &ended, &lease))
     }
 
     fn next_callback(&self) -> BoxFuture<'_, Result<Option<Timestamp>, StoreError>> {
         self.readers.run(callback::next)
     }
 
-    fn record_callback(
+    fn callbacks(
         &self,
-        id: i64,
-        at: Timestamp,
-        answer: Result<u16, String>,
-        outcome: CallbackOutcome,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.writer
-            .run(move |db| callback::record(db, id, at, &answer, outcome))
+        filter: CallbackFilter,
+        after: i64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<CallbackRow>, StoreError>> {
+        self.readers
+            .run(move |db| callback_row::list(db, &filter, after, limit))
+    }
+
+    fn callback_attempts(&self, id: i64) -> BoxFuture<'_, Result<Vec<AttemptRow>, StoreError>> {
+        self.readers.run(move |db| callback_row::attempts(db, id))
+    }
+
+    fn redeliver_callbacks(&self, request: RedeliveryRequest) -> BoxFuture<'_, Result<Redelivered, StoreError>> {
+        self.writer.run(move |db| callback_row::redeliver(db, &request))
     }
 
     fn record(&self, audit: Audit) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -1,6 +1,7 @@
 //! Tests that bound the work of a page by counting SQLite's steps, not by trusting its plans or a
 //! clock, and that hold each page against a model.
 
+mod callbacks;
 mod participants;
 mod retention;
 mod rooms;
@@ -50,10 +51,7 @@ impl Counted {
             }),
         )
         .expect("the hook is there");
-        let account = Account {
-            sid: ACCOUNT,
-            auth_token: String::new(),
-        };
+        let account = Account::new(ACCOUNT);
         account::put(&db, &account).expect("a new account");
         let account = account::id(&db, ACCOUNT).expect("a read").expect("it is there");
         Self {

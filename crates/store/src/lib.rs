@@ -1,8 +1,8 @@
 //! What is remembered: rooms, participants, tracks, events and the outbox of callbacks.
 //!
 //! One trait, [`Store`], one conformance suite (`conformance`, behind the feature of that name),
-//! typed backends; [`SqliteStore`] is the one for a single machine. A change is acknowledged when it
-//! is durable. Each read names the account first: what belongs to another account is not there.
+//! typed backends: [`SqliteStore`] in a file, [`PostgresStore`] in a database that is apart. A change is acknowledged
+//! when it is durable. Each read names the account first: what belongs to another account is not there.
 //!
 //! No backend reads a clock or makes random numbers: times, SIDs and secrets are arguments.
 
@@ -21,6 +21,7 @@ mod error;
 pub mod limits;
 mod page;
 mod participant;
+mod postgres;
 mod retention;
 mod room_row;
 mod sqlite;
@@ -32,6 +33,7 @@ pub use check::{CheckProgress, Findings, Invariant, Violation};
 pub use error::{Outage, StoreError};
 pub use page::{Page, PageRequest, Position};
 pub use participant::{LiveParticipant, ParticipantFilter, ParticipantRow, ParticipantsOf};
+pub use postgres::{DatabaseUrl, DatabaseUrlError, PostgresStore};
 pub use retention::{Expiry, Forgotten};
 pub use room_row::{LiveRoom, NewRoom, RoomFilter, RoomKey, RoomRow};
 #[cfg(feature = "bulk")]

@@ -6,5 +6,6 @@ pub mod fault_layer;
 pub mod history;
 pub mod media;
 pub mod mutate;
+pub mod postgres;
 pub mod relay;
 pub mod signaling;

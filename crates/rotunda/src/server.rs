@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::routing::get;
 use sfu::SfuConfig;
-use store::{SqliteStore, Store};
+use store::{DatabaseUrl, PostgresStore, SqliteStore, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -87,7 +87,7 @@ impl Server {
             .and_then(TcpListener::from_std)
             .map_err(http)?;
         let http_addr = listener.local_addr().map_err(http)?;
-        let store = open_store(claim)?;
+        let store = open_store(claim).await?;
         let (credentials, owner) = owner::establish(store.as_ref(), &settings).await?;
         let credentials = Arc::new(credentials);
         let page_key = store.secret("page_token", owner::random()?).await?;
@@ -172,6 +172,11 @@ impl Server {
         crate::config::signaling_url(&self.url())
     }
 
+    /// Resolves when another server has taken over the database: then this one has nothing more to serve.
+    pub async fn database_lost(&self) {
+        self.app.watch.database_lost().await;
+    }
+
     /// Stops accepting, closes every socket, finishes what is being answered, and waits for it up to
     /// [`limits::SHUTDOWN_TIME_MAX`]. Rooms stay in progress: their participants are `reconnecting`
     /// and resume with the next process.
@@ -233,12 +238,29 @@ fn router(app: &App, owner: &Owner) -> Router {
         .merge(assets::router(dev_credentials))
 }
 
-fn open_store(claim: &Claim) -> Result<Arc<dyn Store>, StartError> {
+async fn open_store(claim: &Claim) -> Result<Arc<dyn Store>, StartError> {
+    if let Some(url) = &claim.settings.database {
+        return Ok(Arc::new(open_database(url).await?));
+    }
     let store = match &claim.lock {
         None => SqliteStore::in_memory()?,
         Some(lock) => SqliteStore::open_locked(Arc::clone(lock))?,
     };
     Ok(Arc::new(store))
+}
+
+/// Opens a database that is apart. If another server has it, its end is waited for, since it may have been told to end
+/// just now.
+async fn open_database(url: &DatabaseUrl) -> Result<PostgresStore, StoreError> {
+    let began = Instant::now();
+    loop {
+        match PostgresStore::open(url).await {
+            Err(StoreError::DatabaseInUse { .. }) if began.elapsed() < limits::PREDECESSOR_TIME_MAX => {
+                tokio::time::sleep(limits::PREDECESSOR_INTERVAL).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// A predecessor, in this process or another, may need a moment to let go of the port.

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use store::DatabaseUrl;
 
 use super::{Failure, Options};
-use crate::config::{Data, Raw, Text};
+use crate::config::{Data, Raw, Settings, Text};
 
 /// Options of the command.
 #[derive(Args)]
 pub(super) struct DataDir {
-    /// TOML file with options, of which data_dir counts here [env: ROTUNDA_CONFIG]
+    /// TOML file with options, of which data_dir and database_url count here [env: ROTUNDA_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Directory of the database [env: ROTUNDA_DATA_DIR] [default: $XDG_DATA_HOME/rotunda, which is ~/.local/share/rotunda]
@@ -18,9 +19,33 @@ pub(super) struct DataDir {
     data_dir: Option<Text>,
 }
 
+/// What commands about files say of a database that is in none.
+pub(super) const IS_APART: &str = "the database is PostgreSQL: save it with pg_dump and put it back with pg_restore while \
+     the server is stopped, as docs/operations.md says";
+
 impl DataDir {
     /// The directory that is meant, whether or not it is there.
     pub(super) fn directory(&self) -> Result<PathBuf, Failure> {
+        match self.settings()?.data {
+            Data::Directory(directory) => Ok(directory),
+            Data::Memory => Err(Failure::Other("there is no data directory".to_owned())),
+        }
+    }
+
+    /// The directory of a database that is a file there.
+    pub(super) fn with_file(&self) -> Result<PathBuf, Failure> {
+        match self.database()? {
+            Some(_) => Err(Failure::Other(IS_APART.to_owned())),
+            None => self.directory(),
+        }
+    }
+
+    /// A database that is apart, if the options name one.
+    pub(super) fn database(&self) -> Result<Option<DatabaseUrl>, Failure> {
+        Ok(self.settings()?.database)
+    }
+
+    fn settings(&self) -> Result<Settings, Failure> {
         let options = Options {
             config: self.config.clone(),
             raw: Raw {
@@ -28,9 +53,6 @@ impl DataDir {
                 ..Raw::default()
             },
         };
-        match options.settings(&Raw::defaults(), None)?.data {
-            Data::Directory(directory) => Ok(directory),
-            Data::Memory => Err(Failure::Other("there is no data directory".to_owned())),
-        }
+        options.settings(&Raw::defaults(), None)
     }
 }

@@ -1,9 +1,9 @@
 //! `rotunda env`: what applications expect in their environment.
 
 use clap::Args;
-use store::{Account, ApiKey, SqliteStore, StoreError};
+use store::{Account, ApiKey, PostgresStore, SqliteStore, StoreError};
 
-use super::{Failure, Options, dev, print, text, with_causes};
+use super::{Failure, Options, dev, print, runtime, text, with_causes};
 use crate::config::{self, Data, Raw, Settings};
 use crate::server::DATABASE;
 
@@ -94,6 +94,40 @@ pub(super) fn known(options: &Options, of_dev: bool) -> Result<Known, Failure> {
             settings,
         });
     }
+    let (place, (accounts, keys)) = stored(&settings)?;
+    let (wanted_account, wanted_key) = (
+        settings.account.as_ref().map(|preset| preset.sid),
+        settings.api_key.as_ref().map(|preset| preset.sid),
+    );
+    let account = accounts
+        .into_iter()
+        .find(|account| wanted_account.is_none_or(|sid| sid == account.sid));
+    let account = account.ok_or_else(|| {
+        Failure::Other(format!(
+            "there is no such account in {place}; start `rotunda serve` once with it"
+        ))
+    })?;
+    let key = keys
+        .into_iter()
+        .find(|key| key.account == account.sid && wanted_key.is_none_or(|sid| sid == key.sid));
+    let api_key = key.ok_or_else(|| {
+        Failure::Other(format!(
+            "there is no such API key in {place}; start `rotunda serve` once with it"
+        ))
+    })?;
+    Ok(Known {
+        account,
+        api_key,
+        settings,
+    })
+}
+
+/// What the database has, and where that is.
+fn stored(settings: &Settings) -> Result<(String, (Vec<Account>, Vec<ApiKey>)), Failure> {
+    if let Some(url) = &settings.database {
+        let read = runtime()?.block_on(PostgresStore::read_credentials(url));
+        return Ok((url.to_string(), read.map_err(|error| unreadable(&error))?));
+    }
     let Data::Directory(dir) = &settings.data else {
         return Err(Failure::Other("there is no data directory".to_owned()));
     };
@@ -104,34 +138,8 @@ pub(super) fn known(options: &Options, of_dev: bool) -> Result<Known, Failure> {
             dir.display()
         )));
     }
-    let (accounts, keys) = SqliteStore::read_credentials(&file).map_err(|error| unreadable(&error))?;
-    let (wanted_account, wanted_key) = (
-        settings.account.as_ref().map(|preset| preset.sid),
-        settings.api_key.as_ref().map(|preset| preset.sid),
-    );
-    let account = accounts
-        .into_iter()
-        .find(|account| wanted_account.is_none_or(|sid| sid == account.sid));
-    let account = account.ok_or_else(|| {
-        Failure::Other(format!(
-            "there is no such account in {}; start `rotunda serve` once with it",
-            dir.display()
-        ))
-    })?;
-    let key = keys
-        .into_iter()
-        .find(|key| key.account == account.sid && wanted_key.is_none_or(|sid| sid == key.sid));
-    let api_key = key.ok_or_else(|| {
-        Failure::Other(format!(
-            "there is no such API key in {}; start `rotunda serve` once with it",
-            dir.display()
-        ))
-    })?;
-    Ok(Known {
-        account,
-        api_key,
-        settings,
-    })
+    let read = SqliteStore::read_credentials(&file).map_err(|error| unreadable(&error))?;
+    Ok((dir.display().to_string(), read))
 }
 
 fn unreadable(error: &StoreError) -> Failure {

@@ -24,7 +24,7 @@ pub(super) struct RestoreArgs {
 
 /// Has the running server do it; does it itself where none runs.
 pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
-    let directory = args.data.directory()?;
+    let directory = args.data.with_file()?;
     let backup = std::fs::canonicalize(&args.backup).map_err(|error| {
         Failure::Other(format!(
             "{} cannot be read: {error}; name a file that `rotunda backup` made",

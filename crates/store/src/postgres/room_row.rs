@@ -141,7 +141,8 @@ pub(super) async fn list(
     let mut parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = vec![&account_sid, &status];
     let mut matching = "account_id = (SELECT id FROM accounts WHERE sid = $6) AND status = $7".to_owned();
     if let Some(name) = &name {
-        matching.push_str(" AND name = $8");
+        // As the index of names has it (`migrations`).
+        matching = "account_id + 0 = (SELECT id FROM accounts WHERE sid = $6) AND status = $7 AND name = $8".to_owned();
         parameters.push(name);
     }
     let list = List {

@@ -80,7 +80,9 @@ CREATE TABLE rooms (
 -- Names are unique among what is in progress (error 53113).
 CREATE UNIQUE INDEX rooms_in_progress ON rooms (account_id, name) WHERE ended_us IS NULL;
 CREATE INDEX rooms_listed ON rooms (account_id, status, created_us, sid);
-CREATE INDEX rooms_listed_by_name ON rooms (account_id, name, status, created_us, sid);
+-- The sum is a name for the account that the index above does not have: else a list by name might be read from that
+-- one, with every other name in vain.
+CREATE INDEX rooms_listed_by_name ON rooms ((account_id + 0), name, status, created_us, sid);
 CREATE INDEX rooms_ended ON rooms (ended_us, id) WHERE ended_us IS NOT NULL;
 CREATE INDEX rooms_ended_with_events ON rooms (ended_us, id) WHERE ended_us IS NOT NULL AND has_events;
 CREATE INDEX rooms_live ON rooms (id) WHERE ended_us IS NULL;

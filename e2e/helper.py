@@ -21,7 +21,27 @@ def shown(row):
     }
 
 
+def tracks(rows):
+    return [{"sid": row.sid, "name": row.name, "kind": row.kind, "enabled": row.enabled} for row in rows]
+
+
+def rules(row):
+    return {"participant_sid": row.participant_sid, "rules": row.rules, "created": row.date_created is not None}
+
+
 def main(step, room, *args):
+    participant = client.video.v1.rooms(room).participants(args[0]) if args else None
+    if step == "published":
+        return tracks(participant.published_tracks.list(page_size=1))
+    if step == "published-one":
+        return tracks([participant.published_tracks(args[1]).fetch()])[0]
+    if step == "subscribed":
+        rows = participant.subscribed_tracks.list(page_size=1)
+        return [{**track, "publisher_sid": row.publisher_sid} for track, row in zip(tracks(rows), rows)]
+    if step == "rules":
+        return rules(participant.subscribe_rules.fetch())
+    if step == "replace-rules":
+        return rules(participant.subscribe_rules.update(rules=json.loads(args[1])))
     if step == "list":
         return [shown(row) for row in client.video.v1.rooms(room).participants.list(page_size=int(args[0]))]
     if step == "fetch":

@@ -81,6 +81,37 @@ test("both libraries list, page and fetch them, newest first", async () => {
   assert.deepEqual(fetched, { sid: people.ana.sid, room_sid: roomSid, identity: "ana", status: "connected", ended: false, duration: null });
 });
 
+test("both libraries read tracks and replace subscribe rules", async () => {
+  const one = (name) => node.video.v1.rooms(room).participants(name);
+  const [published] = await one("ana").publishedTracks.list();
+  assert.deepEqual([published.name, published.kind, published.enabled], ["microphone", "audio", true]);
+  assert.equal(published.participantSid, people.ana.sid);
+  assert.ok(published.dateCreated instanceof Date && published.dateUpdated === null);
+  for (const key of [published.sid, "microphone"]) assert.equal((await one("ana").publishedTracks(key).fetch()).sid, published.sid);
+  const shown = { sid: published.sid, name: "microphone", kind: "audio", enabled: true };
+  assert.deepEqual(await python("published", room, "ana"), [shown]);
+  assert.deepEqual(await python("published-one", room, people.ana.sid, "microphone"), shown);
+
+  const received = await one("ben").subscribedTracks.list({ pageSize: 1 });
+  assert.deepEqual(received.map((track) => track.publisherSid), [people.cleo.sid, people.ana.sid]);
+  assert.equal((await one("ben").subscribedTracks(published.sid).fetch()).publisherSid, people.ana.sid);
+  assert.deepEqual((await python("subscribed", room, "ben")).map((track) => track.publisher_sid), [people.cleo.sid, people.ana.sid]);
+
+  const before = await one("ben").subscribeRules.fetch();
+  const everything = { type: "include", all: true, publisher: null, track: null, kind: null, priority: null };
+  assert.deepEqual(before.rules, [everything]);
+  sameSecond(before.dateCreated, joinedAt.ben, "rules of ben");
+  const replaced = await one("ben").subscribeRules.update({ rules: [{ type: "include", publisher: "ana" }] });
+  assert.equal(replaced.rules[0].publisher, "ana");
+  assert.deepEqual((await one("ben").subscribedTracks.list()).map((track) => track.publisherSid), [people.ana.sid]);
+  const seen = await python("rules", room, "ben");
+  assert.deepEqual([seen.participant_sid, seen.rules, seen.created], [people.ben.sid, replaced.rules, true]);
+  // What was answered can be sent back.
+  assert.deepEqual((await python("replace-rules", room, "ben", JSON.stringify(before.rules))).rules, [everything]);
+  await assert.rejects(one("ben").subscribeRules.update({ rules: [{ type: "include" }] }), { status: 400, code: 53215, message: "Invalid Subscribe Rule(s)" });
+  assert.equal((await one("ben").subscribedTracks.list()).length, 2);
+});
+
 test("one who leaves has a row with its end, and is not among the connected", async () => {
   leftAt.ana = await people.ana.h("leave");
   const row = await until("ana's row has ended", async () => {

@@ -171,6 +171,11 @@ window.h = {
     else this.local[kind].disable();
   },
 
+  setPriority(kind, priority) {
+    const publications = [...this.room.localParticipant.tracks.values()];
+    publications.find((publication) => publication.kind === kind).setPriority(priority);
+  },
+
   unpublish(kind) {
     this.room.localParticipant.unpublishTrack(this.local[kind]);
   },

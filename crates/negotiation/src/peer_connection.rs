@@ -28,6 +28,8 @@ pub struct PeerConnection {
     /// Tracks whose own section the client did not take.
     refused: BTreeSet<Arc<str>>,
     data_refused: bool,
+    /// Kinds of sections that the client offered.
+    offered: BTreeSet<MediaKind>,
     /// What the client takes, by kind: new sections use the same numbers.
     formats: BTreeMap<MediaKind, MediaFormats>,
     descriptions: u64,
@@ -68,6 +70,7 @@ impl PeerConnection {
             desired: Vec::new(),
             refused: BTreeSet::new(),
             data_refused: false,
+            offered: BTreeSet::new(),
             formats: BTreeMap::new(),
             descriptions: 0,
             ssrcs: 0,
@@ -160,6 +163,11 @@ impl PeerConnection {
             .collect()
     }
 
+    /// Whether the client offered sections of this kind, and none of them has a format that we allow.
+    pub fn lacks(&self, kind: MediaKind) -> bool {
+        self.offered.contains(&kind) && !self.formats.contains_key(&kind)
+    }
+
     /// Says whether the description was used.
     fn take(&mut self, description: &Description, now: Instant) -> Result<bool, DescriptionError> {
         let used = match description.kind {
@@ -193,6 +201,7 @@ impl PeerConnection {
 
         self.revision = self.revision.max(description.revision);
         self.note_refusals(&agreed);
+        self.offered.extend(offered_kinds(&offer));
         self.learn(&agreed.lines);
         let placement = Placement {
             added: Vec::new(),
@@ -390,4 +399,13 @@ impl PeerConnection {
         }
         self.exchange = Exchange::Settled(agreed);
     }
+}
+
+fn offered_kinds(offer: &sdp::SessionDescription) -> impl Iterator<Item = MediaKind> {
+    let sections = offer.media.iter().filter(|media| !media.is_rejected());
+    sections.filter_map(|media| match media.media.as_str() {
+        "audio" => Some(MediaKind::Audio),
+        "video" => Some(MediaKind::Video),
+        _ => None,
+    })
 }

@@ -90,3 +90,54 @@ recordings! {
     no_tracks: "connect-no-tracks.json";
     firefox: "connect-firefox.json";
 }
+
+/// The answer to the recorded first offer of a client with microphone and camera, where these formats are allowed.
+fn answer_with(recording: &str, video_formats: VideoFormats) -> String {
+    let mut connection = PeerConnection::new(LocalParameters {
+        video_formats,
+        ..local()
+    });
+    connection
+        .handle_description(&recorded_offer(recording), Instant::now())
+        .unwrap();
+    loop {
+        match connection.poll().unwrap() {
+            Output::Describe(answer) => return answer.sdp,
+            Output::Apply(_) => {}
+        }
+    }
+}
+
+#[test]
+fn only_allowed_video_formats_are_answered() {
+    const NONE: VideoFormats = VideoFormats {
+        vp8: false,
+        h264: false,
+        vp9: false,
+        av1: false,
+    };
+    let recordings = [
+        include_str!("recordings/connect-h264.json"),
+        include_str!("recordings/connect-explicit-simulcast.json"),
+        include_str!("recordings/connect-firefox.json"),
+    ];
+    for recording in recordings {
+        for (allowed, names) in [
+            (VideoFormats { vp8: true, ..NONE }, &["VP8"][..]),
+            (VideoFormats { h264: true, ..NONE }, &["H264"]),
+            (NONE, &[]),
+        ] {
+            let answer = answer_with(recording, allowed);
+            let video = answer.split("\r\nm=").find(|section| section.starts_with("video"));
+            let video = video.expect("the offer has video");
+            // This Firefox has no H264.
+            let offer = recorded_offer(recording).sdp;
+            let has_one = names.iter().any(|name| offer.contains(&format!(" {name}/90000")));
+            assert_eq!(video.starts_with("video 0 "), !has_one, "{video}");
+            let mut maps = video.split("\r\n").filter(|line| line.starts_with("a=rtpmap:"));
+            let allowed =
+                |line: &str| line.contains(" rtx/") || names.iter().any(|name| line.contains(&format!(" {name}/")));
+            assert!(maps.all(allowed), "{video}");
+        }
+    }
+}

@@ -343,6 +343,7 @@ fn a_section_without_a_common_format_is_rejected_alone() {
     });
     peer.desire(&[("a", Audio), ("v", Video)]);
     assert!(peer.connection.unplaceable().is_empty(), "nothing is known yet");
+    assert!(!peer.connection.lacks(Video));
     let told = peer.offer(1, &sdp(&[video("0", "sendrecv"), audio("1", "sendrecv"), data("2")]));
     assert_eq!(told.revisions(), [(Answer, 1)]);
     assert!(told.sdp().contains("m=video 0 UDP/TLS/RTP/SAVPF 96\r\n"));
@@ -351,6 +352,7 @@ fn a_section_without_a_common_format_is_rejected_alone() {
     assert_eq!(told.session().sections.len(), 1);
     assert_eq!(peer.connection.unplaceable(), ["v".into()]);
     assert!(peer.connection.formats(Video).is_empty());
+    assert!(peer.connection.lacks(Video) && !peer.connection.lacks(Audio));
     assert_eq!(peer.connection.formats(Audio), [CodecFormat::Opus { inband_fec: true }]);
     assert!(peer.connection.poll_timeout().is_none(), "nothing to offer");
 }

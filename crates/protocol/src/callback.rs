@@ -1,13 +1,11 @@
 //! Status callbacks: their fields and how these are written (rest.md section 22).
 
 use room::{
-    AccountSid, EventKind, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp, TrackKind, TrackSid,
+    AccountSid, EventKind, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, RoomType, Timestamp, TrackKind,
+    TrackSid,
 };
 
 use crate::rest::Date;
-
-/// The type of every room.
-const ROOM_TYPE: &str = "group";
 
 /// What a callback tells (rest.md section 22.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +16,8 @@ pub struct Callback {
     pub room: RoomSid,
     /// Its unique name, or its SID.
     pub room_name: String,
+    /// What the room is called.
+    pub room_type: RoomType,
     /// What happened.
     pub event: EventKind,
     /// Counts the events of a room, from 0.
@@ -40,7 +40,7 @@ impl Callback {
     pub fn fields(&self) -> Fields {
         let mut fields: Fields = vec![
             ("RoomStatus", self.room_status().as_str().to_owned()),
-            ("RoomType", ROOM_TYPE.to_owned()),
+            ("RoomType", self.room_type.as_str().to_owned()),
             ("RoomSid", self.room.to_string()),
             ("RoomName", self.room_name.clone()),
         ];
@@ -136,6 +136,7 @@ mod tests {
             account: AccountSid::from_bytes([0xa1; 16]),
             room: RoomSid::from_bytes([0xb2; 16]),
             room_name: "Réunion: día 1 & 2".to_owned(),
+            room_type: RoomType::Group,
             event,
             sequence,
             at: Timestamp(1_793_000_000_007_999 + 1_000_000 * sequence as i64),

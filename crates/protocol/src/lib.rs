@@ -3,4 +3,5 @@
 pub mod callback;
 pub mod operator;
 pub mod rest;
+pub mod rules;
 pub mod signaling;

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::rules::WrittenRule;
+
 /// A frame from the client: TCMP version 2 (signaling.md section 2.1).
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -69,7 +71,7 @@ pub struct Connect {
     /// Exactly one, with an offer.
     #[serde(default)]
     pub peer_connections: Vec<PeerConnectionState>,
-    /// `include all` or `exclude all`.
+    /// The SDK sends `include all` or `exclude all`.
     #[serde(default)]
     pub subscribe: Option<Subscribe>,
 }
@@ -133,17 +135,9 @@ fn enabled_by_default() -> bool {
 /// Initial subscribe rules.
 #[derive(Debug, Deserialize)]
 pub struct Subscribe {
-    /// One rule.
+    /// All of them; absent: include all.
     #[serde(default)]
-    pub rules: Vec<SubscribeRule>,
-}
-
-/// One subscribe rule of `connect`.
-#[derive(Debug, Deserialize)]
-pub struct SubscribeRule {
-    /// `include` or `exclude`.
-    #[serde(rename = "type")]
-    pub kind: String,
+    pub rules: Option<Vec<WrittenRule>>,
 }
 
 /// A peer connection with its news, in both directions (signaling.md sections 5.2 and 5.3).

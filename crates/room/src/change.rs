@@ -4,7 +4,7 @@
 //! entries. Which change makes which event is said here, once ([`Change::event`]).
 
 use crate::track::words;
-use crate::{ParticipantSid, Priority, Track, TrackSid};
+use crate::{ParticipantSid, Priority, Rules, Track, TrackSid};
 
 /// Wall-clock time, microseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -50,6 +50,21 @@ words!(
 );
 
 words!(
+    /// What a room is called in the API (rest.md section 8.1). It decides how many it may be made for and which
+    /// parameters go with it; the media of all of them takes the same way.
+    RoomType {
+        /// The usual one.
+        Group = "group",
+        /// For two.
+        Go = "go",
+        /// For ten.
+        PeerToPeer = "peer-to-peer",
+        /// For four.
+        GroupSmall = "group-small",
+    }
+);
+
+words!(
     /// What status callbacks tell (rest.md section 22.2).
     EventKind {
         /// A room was created.
@@ -86,8 +101,8 @@ pub enum Change {
         identity: String,
         /// Hash of the secret that resumes the session.
         session: SessionHash,
-        /// Whether it subscribes to everything (`true`) or nothing when it connects.
-        subscribe_all: bool,
+        /// Its rules when it connects.
+        rules: Rules,
         /// When.
         at: Timestamp,
     },
@@ -113,6 +128,20 @@ pub enum Change {
         at: Timestamp,
         /// Whole seconds of the stay, cut, from monotonic time.
         duration_s: u64,
+    },
+    /// Its identity is erased: from now on the text of its SID stands in its place. Also of one who is gone.
+    ParticipantAnonymized {
+        /// Who.
+        participant: ParticipantSid,
+    },
+    /// Its rules were replaced, maybe by the same.
+    SubscribeRules {
+        /// Whose.
+        participant: ParticipantSid,
+        /// All of them.
+        rules: Rules,
+        /// When.
+        at: Timestamp,
     },
     /// A track was published.
     TrackPublished {
@@ -174,7 +203,11 @@ impl Change {
             Self::TrackEnabled { enabled: true, .. } => Some(EventKind::TrackEnabled),
             Self::TrackEnabled { enabled: false, .. } => Some(EventKind::TrackDisabled),
             Self::RoomCompleted { .. } => Some(EventKind::RoomEnded),
-            Self::ParticipantReconnecting { .. } | Self::ParticipantResumed { .. } | Self::TrackPriority { .. } => None,
+            Self::ParticipantReconnecting { .. }
+            | Self::ParticipantResumed { .. }
+            | Self::ParticipantAnonymized { .. }
+            | Self::SubscribeRules { .. }
+            | Self::TrackPriority { .. } => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::{ParticipantSid, Priority, SessionHash, Timestamp, TrackKind, TrackSid};
+use crate::{ParticipantSid, Priority, Rules, SessionHash, Timestamp, TrackKind, TrackSid};
 
 /// The time, on both clocks. Deadlines and durations use the monotonic one, which must not step
 /// back; rows bear the other, which may.
@@ -52,6 +52,22 @@ pub enum Input {
         /// Who.
         participant: ParticipantSid,
     },
+    /// The API erases the identity of a participant of the room, of one who is gone too. Who is told of one that is there
+    /// after that is told its SID in the place of its identity; who knows the identity already is told nothing.
+    Anonymize {
+        /// Who.
+        participant: ParticipantSid,
+        /// What its row says until now.
+        identity: String,
+    },
+    /// The API replaces a participant's rules (rest.md section 12), be it connected or reconnecting. Nothing if
+    /// it is out.
+    SubscribeRules {
+        /// Whose.
+        participant: ParticipantSid,
+        /// All of them.
+        rules: Rules,
+    },
     /// A participant's media cannot be brought up.
     MediaFailed {
         /// Who.
@@ -77,8 +93,8 @@ pub struct Join {
     pub identity: String,
     /// Resumes it.
     pub session: SessionHash,
-    /// Whether it subscribes to everything (`true`) or nothing.
-    pub subscribe_all: bool,
+    /// What it receives until other rules replace them.
+    pub rules: Rules,
     /// Its tracks; may be none.
     pub announced: Announced,
 }
@@ -106,6 +122,8 @@ pub struct AnnouncedTrack {
     pub enabled: bool,
     /// The publisher's rank for it.
     pub priority: Priority,
+    /// False if it is known that its client and the room have no codec for it in common.
+    pub has_codec: bool,
     /// New, random; the track's own if the track is new.
     pub fresh: TrackSid,
 }

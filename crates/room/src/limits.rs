@@ -15,3 +15,10 @@ pub const MEDIA_ID_BYTES: usize = 256;
 /// The longest wait for anything: 100 years, which every monotonic clock can add. A longer timeout
 /// (`Duration::MAX` for "never") counts as this one.
 pub const WAIT_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// Rules of one participant (rest.md section 14). A longer list is invalid: code 53215.
+pub const RULES_MAX: usize = 20;
+
+/// Characters of an identity or a track's name in a rule: no participant and no track has a longer one. A rule with one
+/// is invalid: code 53215.
+pub const RULE_TEXT_CHARS: usize = 128;

@@ -165,4 +165,8 @@ pub enum TrackFault {
     NameDuplicated,
     /// More than [`crate::limits::TRACKS_PER_PARTICIPANT`]: code 53203.
     TooMany,
+    /// Video in an audio-only room: code 53125.
+    KindNotSupported,
+    /// The client and the room have no codec for it in common: code 53404.
+    NoCodec,
 }

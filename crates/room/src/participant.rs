@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::input::{Announced, AnnouncedTrack, Now};
 use crate::limits;
 use crate::output::{ParticipantView, Published, Subscription, TrackFault};
-use crate::{Change, ParticipantSid, ParticipantStatus, Timestamp, Track, TrackKind};
+use crate::{Change, ParticipantSid, ParticipantStatus, Publisher, Rules, Timestamp, Track, TrackKind, TrackSid};
 
 /// Where a live participant is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(crate) enum Presence {
 pub(crate) struct Participant {
     pub(crate) sid: ParticipantSid,
     pub(crate) identity: String,
-    pub(crate) subscribe_all: bool,
+    pub(crate) rules: Rules,
     pub(crate) presence: Presence,
     pub(crate) tracks: Vec<Track>,
     /// When its stay, or the part of it in this process, began.
@@ -34,8 +34,12 @@ pub(crate) struct Participant {
     /// Revision towards the others.
     pub(crate) revision: u64,
     pub(crate) published_revision: u64,
-    /// What it was last told to receive.
-    pub(crate) subscriptions: Vec<Subscription>,
+    /// Its place in the order of arrivals: larger than that of whoever was there before. Set by the room.
+    pub(crate) arrival: u64,
+    /// What it is to receive: for each publisher it receives anything of, by the publisher's arrival, the tracks in order.
+    claims: BTreeMap<u64, Vec<Subscription>>,
+    /// Whether that differs from what was last said.
+    has_new_claims: bool,
     /// Revision of the client's own list, as last seen.
     announced_revision: Option<u64>,
     /// Media ids of listed tracks that were refused, and why. Of at most
@@ -55,21 +59,23 @@ impl Participant {
     pub(crate) fn new(
         sid: ParticipantSid,
         identity: String,
-        subscribe_all: bool,
+        rules: Rules,
         since: Instant,
         first_revision: u64,
     ) -> Self {
         Self {
             sid,
             identity,
-            subscribe_all,
+            rules,
             presence: Presence::Connected,
             tracks: Vec::new(),
             since,
             stayed_before: Duration::ZERO,
             revision: first_revision + 1,
             published_revision: first_revision + 1,
-            subscriptions: Vec::new(),
+            arrival: 0,
+            claims: BTreeMap::new(),
+            has_new_claims: false,
             announced_revision: None,
             refused: BTreeMap::new(),
         }
@@ -117,8 +123,58 @@ impl Participant {
         all.into_iter().collect()
     }
 
+    /// Everything that it is to receive, by the arrival of the publishers.
+    pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
+        self.claims.values().flatten().cloned().collect()
+    }
+
+    /// The tracks of these.
+    pub(crate) fn subscribed_tracks(&self) -> Vec<TrackSid> {
+        self.claims.values().flatten().map(|claim| claim.track).collect()
+    }
+
+    /// Everything that it is to receive, if it changed since it was last asked for here: what is asked for counts as said.
+    pub(crate) fn new_subscriptions(&mut self) -> Option<Vec<Subscription>> {
+        std::mem::take(&mut self.has_new_claims).then(|| self.subscriptions())
+    }
+
+    /// Applies its rules to everything that one other participant publishes now.
+    pub(crate) fn consider(&mut self, other: &Self) {
+        let publisher = Publisher {
+            sid: other.sid,
+            identity: &other.identity,
+        };
+        let claim = |track: &&Track| self.rules.select(self.sid, publisher, track);
+        let claims: Vec<Subscription> = other
+            .tracks
+            .iter()
+            .filter(claim)
+            .map(|track| Subscription {
+                track: track.sid,
+                publisher: other.sid,
+                media_id: track.media_id.clone(),
+                kind: track.kind,
+            })
+            .collect();
+        let known = self.claims.get(&other.arrival);
+        if known.map_or(&[][..], |known| known) == claims {
+            return;
+        }
+        self.has_new_claims = true;
+        if claims.is_empty() {
+            self.claims.remove(&other.arrival);
+        } else {
+            self.claims.insert(other.arrival, claims);
+        }
+    }
+
+    /// Whoever arrived then is gone.
+    pub(crate) fn forget(&mut self, arrival: u64) {
+        self.has_new_claims |= self.claims.remove(&arrival).is_some();
+    }
+
     /// Takes over the client's list. Unpublishes come first, so that a name is free for its heir.
-    pub(crate) fn announce(&mut self, announced: Announced, now: Now) -> TrackChanges {
+    pub(crate) fn announce(&mut self, announced: Announced, audio_only: bool, now: Now) -> TrackChanges {
         if self.announced_revision.is_some_and(|seen| announced.revision <= seen) {
             return TrackChanges::default();
         }
@@ -140,7 +196,7 @@ impl Participant {
                 .position(|published| published.media_id == track.media_id)
             {
                 Some(index) => self.update(index, &track, now.wall, &mut result.changes),
-                None => self.publish(track, now.wall, &mut result),
+                None => self.publish(track, audio_only, now.wall, &mut result),
             }
         }
         result
@@ -188,11 +244,11 @@ impl Participant {
         }
     }
 
-    fn publish(&mut self, new: AnnouncedTrack, at: Timestamp, result: &mut TrackChanges) {
+    fn publish(&mut self, new: AnnouncedTrack, audio_only: bool, at: Timestamp, result: &mut TrackChanges) {
         if self.refused.contains_key(&new.media_id) {
             return;
         }
-        if let Some(fault) = self.fault(&new) {
+        if let Some(fault) = self.fault(&new, audio_only) {
             if self.refused.len() < limits::TRACKS_PER_PARTICIPANT {
                 self.refused.insert(new.media_id.clone(), fault);
             }
@@ -215,7 +271,7 @@ impl Participant {
         });
     }
 
-    fn fault(&self, new: &AnnouncedTrack) -> Option<TrackFault> {
+    fn fault(&self, new: &AnnouncedTrack, audio_only: bool) -> Option<TrackFault> {
         if new.media_id.is_empty() || new.media_id.len() > limits::MEDIA_ID_BYTES {
             Some(TrackFault::Invalid)
         } else if new.name.chars().count() > limits::TRACK_NAME_CHARS {
@@ -226,6 +282,10 @@ impl Participant {
             Some(TrackFault::NameDuplicated)
         } else if self.tracks.len() >= limits::TRACKS_PER_PARTICIPANT {
             Some(TrackFault::TooMany)
+        } else if audio_only && new.kind == TrackKind::Video {
+            Some(TrackFault::KindNotSupported)
+        } else if !new.has_codec {
+            Some(TrackFault::NoCodec)
         } else {
             None
         }

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::input::{Announced, Input, Join, Now};
-use crate::output::{Dismissal, Output, ParticipantView, Refusal, Subscription, TrackFault, View};
+use crate::output::{Dismissal, Output, ParticipantView, Refusal, TrackFault, View};
 use crate::participant::{Participant, Presence};
-use crate::{Change, ParticipantSid, ParticipantStatus, Track, limits};
+use crate::{Change, ParticipantSid, ParticipantStatus, Rules, Track, TrackSid, limits};
 
 /// What a room is made with; fixed for its life. A timeout longer than
 /// [`crate::limits::WAIT_MAX`] counts as that.
@@ -20,6 +20,10 @@ pub struct RoomConfig {
     pub unused_timeout: Duration,
     /// How long it stays after the last one left (rest.md section 8.6).
     pub empty_timeout: Duration,
+    /// How long the room may live, time before this process included; then it is completed. `None`: as long as it likes.
+    pub max_age: Option<Duration>,
+    /// Video tracks are refused.
+    pub audio_only: bool,
     /// Made by a joining client: ends when the last one leaves, whatever `empty_timeout` says.
     pub ad_hoc: bool,
     /// How long a lost participant may come back.
@@ -47,8 +51,8 @@ pub struct RestoredParticipant {
     pub sid: ParticipantSid,
     /// From its token.
     pub identity: String,
-    /// As at its connect.
-    pub subscribe_all: bool,
+    /// As they were last.
+    pub rules: Rules,
     /// Its tracks, oldest first.
     pub tracks: Vec<Track>,
     /// How long it has been there.
@@ -79,6 +83,8 @@ pub struct Room {
     phase: Phase,
     /// In order of arrival.
     participants: Vec<Participant>,
+    /// How many ever arrived.
+    arrivals: u64,
     since: Instant,
     age_before: Duration,
     last_batch: u64,
@@ -98,18 +104,13 @@ impl Room {
     /// the session timeout. What became due meanwhile is due at once. Asks for no changes itself.
     pub fn restore(config: RoomConfig, restored: Restored, now: Now) -> Self {
         let deadline = after(now.mono, config.session_timeout);
-        let participants: Vec<Participant> = restored
-            .participants
-            .into_iter()
-            .map(|from| {
-                let mut participant = Participant::new(
-                    from.sid,
-                    from.identity,
-                    from.subscribe_all,
-                    now.mono,
-                    config.first_revision,
-                );
+        let participants: Vec<Participant> = (1..)
+            .zip(restored.participants)
+            .map(|(arrival, from)| {
+                let mut participant =
+                    Participant::new(from.sid, from.identity, from.rules, now.mono, config.first_revision);
                 participant.presence = Presence::Reconnecting { deadline };
+                participant.arrival = arrival;
                 participant.tracks = from.tracks;
                 participant.stayed_before = from.stayed;
                 participant
@@ -127,6 +128,7 @@ impl Room {
         let mut room = Self {
             config,
             phase: Phase::InProgress(vacancy),
+            arrivals: participants.len() as u64,
             participants,
             since: now.mono,
             age_before: restored.age,
@@ -135,8 +137,10 @@ impl Room {
             persists: VecDeque::new(),
             effects: VecDeque::new(),
         };
-        for participant in 0..room.participants.len() {
-            room.participants[participant].subscriptions = room.subscriptions(participant);
+        for subscriber in 0..room.participants.len() {
+            room.consider_all(subscriber);
+            // Its welcome says it.
+            room.participants[subscriber].new_subscriptions();
         }
         room
     }
@@ -150,6 +154,8 @@ impl Room {
             Input::SignalingLost { participant } => self.signaling_lost(participant, now),
             Input::Resume { participant, announced } => self.resume(participant, announced, now),
             Input::Remove { participant } => self.dismiss(participant, Dismissal::Removed, now),
+            Input::Anonymize { participant, identity } => self.anonymize(participant, &identity, now),
+            Input::SubscribeRules { participant, rules } => self.replace_rules(participant, rules, now),
             Input::MediaFailed { participant } => self.dismiss(participant, Dismissal::MediaFailed, now),
             Input::Complete => self.complete(now),
             // Not beyond what was asked for: a wrong number must not open the barrier for later batches.
@@ -179,6 +185,7 @@ impl Room {
             .iter()
             .map(|participant| self.deadline(participant).0)
             .chain(vacancy)
+            .chain(self.end_of_life())
             .min()
     }
 
@@ -190,6 +197,12 @@ impl Room {
     /// Whether the participant is in the room, connected or reconnecting.
     pub fn contains(&self, participant: ParticipantSid) -> bool {
         self.index(participant).is_some()
+    }
+
+    /// What a participant is to receive, whether or not that is stored yet; nothing if it is not in the room.
+    pub fn subscriptions(&self, participant: ParticipantSid) -> Vec<TrackSid> {
+        let index = self.index(participant);
+        index.map_or_else(Vec::new, |index| self.participants[index].subscribed_tracks())
     }
 
     /// Whether the room is over.
@@ -236,17 +249,19 @@ impl Room {
             participant: join.participant,
             identity: join.identity.clone(),
             session: join.session,
-            subscribe_all: join.subscribe_all,
+            rules: join.rules.clone(),
             at: now.wall,
         });
         let mut newcomer = Participant::new(
             join.participant,
             join.identity,
-            join.subscribe_all,
+            join.rules,
             now.mono,
             self.config.first_revision,
         );
-        let tracks = newcomer.announce(join.announced, now);
+        self.arrivals += 1;
+        newcomer.arrival = self.arrivals;
+        let tracks = newcomer.announce(join.announced, self.config.audio_only, now);
         changes.extend(tracks.changes);
         self.phase = Phase::InProgress(Vacancy::Occupied);
         self.participants.push(newcomer);
@@ -259,7 +274,8 @@ impl Room {
             self.tell_others(join.participant, &gone);
         }
         let index = self.participants.len() - 1;
-        self.participants[index].subscriptions = self.subscriptions(index);
+        self.consider_all(index);
+        self.participants[index].new_subscriptions();
         let view = self.view(index, tracks.failed);
         self.effect(Output::Admit {
             participant: join.participant,
@@ -267,12 +283,12 @@ impl Room {
         });
         let newcomer = self.participants[index].view();
         self.tell_others(join.participant, &newcomer);
-        self.resubscribe();
+        self.reconsider(index);
     }
 
     fn announce(&mut self, participant: ParticipantSid, announced: Announced, now: Now) {
         let Some(index) = self.index(participant) else { return };
-        let tracks = self.participants[index].announce(announced, now);
+        let tracks = self.participants[index].announce(announced, self.config.audio_only, now);
         if tracks.changes.is_empty() && tracks.failed.is_empty() {
             return;
         }
@@ -291,7 +307,7 @@ impl Room {
         if is_news {
             let view = self.participants[index].view();
             self.tell_others(participant, &view);
-            self.resubscribe();
+            self.reconsider(index);
         }
     }
 
@@ -323,7 +339,7 @@ impl Room {
                 at: now.wall,
             });
         }
-        let tracks = here.announce(announced, now);
+        let tracks = here.announce(announced, self.config.audio_only, now);
         changes.extend(tracks.changes);
         if !tracks.failed.is_empty() || !changes.is_empty() {
             here.published_revision += 1;
@@ -343,8 +359,21 @@ impl Room {
         if is_news {
             let view = self.participants[index].view();
             self.tell_others(participant, &view);
-            self.resubscribe();
+            self.reconsider(index);
         }
+    }
+
+    /// The others see nothing of it. A repeat is remembered, and changes nothing that anybody receives.
+    fn replace_rules(&mut self, participant: ParticipantSid, rules: Rules, now: Now) {
+        let Some(index) = self.index(participant) else { return };
+        self.participants[index].rules = rules.clone();
+        self.persist(vec![Change::SubscribeRules {
+            participant,
+            rules,
+            at: now.wall,
+        }]);
+        self.consider_all(index);
+        self.resubscribe();
     }
 
     /// Takes one participant out, for any reason but a duplicate or the end of the room.
@@ -393,7 +422,56 @@ impl Room {
         self.effect(Output::Ended);
     }
 
+    /// Whoever bears the SID as its identity gives way to the one whose SID it is, as to a newcomer.
+    fn anonymize(&mut self, participant: ParticipantSid, old: &str, now: Now) {
+        if matches!(self.phase, Phase::Completed) {
+            return;
+        }
+        let identity = participant.to_string();
+        let mut changes = Vec::new();
+        let mut squatter = None;
+        if let Some(index) = self.index(participant) {
+            if self.participants[index].identity == identity {
+                return;
+            }
+            let other = self.participants.iter().position(|other| other.identity == identity);
+            squatter = other.map(|other| self.take_out(other, now, &mut changes));
+        }
+        // One who is gone is only in the rows.
+        changes.push(Change::ParticipantAnonymized { participant });
+        self.persist(changes);
+        if let Some(index) = self.index(participant) {
+            self.participants[index].identity = identity;
+        }
+        self.rename_in_rules(old, participant);
+        if let Some(gone) = squatter {
+            self.effect(Output::Dismiss {
+                participant: gone.sid,
+                reason: Dismissal::DuplicateIdentity,
+            });
+            self.tell_others(gone.sid, &gone);
+            self.resubscribe();
+        }
+    }
+
+    /// Puts the SID in the place of an identity that nobody here bears any more, in everyone's rules. What they select
+    /// stays the same, so nobody is told.
+    fn rename_in_rules(&mut self, old: &str, participant: ParticipantSid) {
+        if self.participants.iter().any(|here| here.identity == old) {
+            return;
+        }
+        for here in &mut self.participants {
+            if let Some(rules) = here.rules.with_publisher_renamed(old, participant) {
+                here.rules = rules;
+            }
+        }
+    }
+
     fn expire(&mut self, now: Now) {
+        if self.end_of_life().is_some_and(|deadline| deadline <= now.mono) {
+            self.complete(now);
+            return;
+        }
         if let Phase::InProgress(Vacancy::Unused { deadline } | Vacancy::Empty { deadline }) = self.phase
             && deadline <= now.mono
         {
@@ -412,6 +490,12 @@ impl Room {
         }
     }
 
+    /// When the room is completed whoever is in it; `None` if never.
+    fn end_of_life(&self) -> Option<Instant> {
+        let max_age = self.config.max_age?;
+        Some(after(self.since, max_age.saturating_sub(self.age_before)))
+    }
+
     /// When this participant is out if nothing happens, and why.
     fn deadline(&self, participant: &Participant) -> (Instant, Dismissal) {
         let left = self
@@ -428,6 +512,9 @@ impl Room {
     /// Removes a participant from the state; its view is what the others are told.
     fn take_out(&mut self, index: usize, now: Now, changes: &mut Vec<Change>) -> ParticipantView {
         let mut gone = self.participants.remove(index);
+        for other in &mut self.participants {
+            other.forget(gone.arrival);
+        }
         gone.revision += 1;
         let view = ParticipantView {
             status: ParticipantStatus::Disconnected,
@@ -462,35 +549,37 @@ impl Room {
                 .map(Participant::view)
                 .collect(),
             published: participant.published(failed),
-            subscriptions: participant.subscriptions.clone(),
+            subscriptions: participant.subscriptions(),
         }
     }
 
-    fn subscriptions(&self, index: usize) -> Vec<Subscription> {
-        let subscriber = &self.participants[index];
-        if !subscriber.subscribe_all {
-            return Vec::new();
+    /// Applies a participant's rules to what everyone else publishes: for who comes in, and for new rules.
+    fn consider_all(&mut self, subscriber: usize) {
+        let (before, rest) = self.participants.split_at_mut(subscriber);
+        let Some((subscriber, after)) = rest.split_first_mut() else {
+            return;
+        };
+        for publisher in before.iter().chain(after.iter()) {
+            subscriber.consider(publisher);
         }
-        let others = self.participants.iter().filter(|other| other.sid != subscriber.sid);
-        others
-            .flat_map(|publisher| {
-                publisher.tracks.iter().map(|track| Subscription {
-                    track: track.sid,
-                    publisher: publisher.sid,
-                    media_id: track.media_id.clone(),
-                    kind: track.kind,
-                })
-            })
-            .collect()
     }
 
-    /// Compares what everyone is to receive with what was said last, and says what changed.
+    /// Applies everyone's rules to what one participant publishes, since that changed, and says whose subscriptions did.
+    fn reconsider(&mut self, publisher: usize) {
+        let (before, rest) = self.participants.split_at_mut(publisher);
+        if let Some((publisher, after)) = rest.split_first_mut() {
+            for subscriber in before.iter_mut().chain(after) {
+                subscriber.consider(publisher);
+            }
+        }
+        self.resubscribe();
+    }
+
+    /// Tells what everyone is to receive, where that differs from what was said last.
     fn resubscribe(&mut self) {
         for index in 0..self.participants.len() {
-            let tracks = self.subscriptions(index);
             let participant = &mut self.participants[index];
-            if tracks != participant.subscriptions {
-                participant.subscriptions.clone_from(&tracks);
+            if let Some(tracks) = participant.new_subscriptions() {
                 let output = Output::Subscribe {
                     participant: participant.sid,
                     tracks,

@@ -7,6 +7,20 @@ use std::time::Duration;
 pub const SESSION_TIMEOUT_S: RangeInclusive<u32> = 5..=300;
 /// What `max_participants` may be set to.
 pub const MAX_PARTICIPANTS: RangeInclusive<u32> = 1..=100_000;
+/// Participants of a `go` room at most (rest.md section 8.2).
+pub const GO_PARTICIPANTS_MAX: u32 = 2;
+/// Participants of a `peer-to-peer` room at most.
+pub const PEER_TO_PEER_PARTICIPANTS_MAX: u32 = 10;
+/// Participants of a `group-small` room at most.
+pub const GROUP_SMALL_PARTICIPANTS_MAX: u32 = 4;
+/// Participants a room takes when its maker says nothing, if its type's or the server's own bound is not lower.
+pub const MAX_PARTICIPANTS_DEFAULT: u32 = 50;
+/// What `max_participant_duration_s` may be set to: 30 days at most.
+pub const MAX_PARTICIPANT_DURATION_S: RangeInclusive<u32> = 600..=2_592_000;
+/// Seconds a participant may stay when the room's maker says nothing, if the server's own bound is not lower.
+pub const MAX_PARTICIPANT_DURATION_DEFAULT_S: u32 = 14_400;
+/// What `max_room_duration_s` may be set to: a year at most.
+pub const MAX_ROOM_DURATION_S: RangeInclusive<u32> = 60..=31_536_000;
 /// Characters of a preset secret. Fewer could be guessed.
 pub const SECRET_LEN: RangeInclusive<usize> = 16..=128;
 /// Characters of a media region's name.

@@ -44,10 +44,6 @@ use crate::webhooks;
 /// The name of the database in the data directory.
 pub const DATABASE: &str = "rotunda.db";
 
-/// Participants at once in a room that a joining client makes: what the API gives a room that is
-/// created without `MaxParticipants`.
-const AD_HOC_PARTICIPANTS: u32 = 50;
-
 /// A running server. It goes on when this is dropped; [`Server::shutdown`] ends it.
 pub struct Server {
     http_addr: SocketAddr,
@@ -101,8 +97,7 @@ impl Server {
         let config = RoomsConfig {
             session_timeout: settings.session_timeout,
             candidates: settings.candidates(media_addr).into(),
-            media_region: settings.media_region.clone(),
-            ad_hoc_max_participants: settings.max_participants.min(AD_HOC_PARTICIPANTS),
+            rooms: settings.rooms.clone(),
         };
         let memory = MemoryWatch::start(stop.clone(), &tasks);
         let watch = StoreWatch::start(Arc::clone(&store), stop.clone(), &tasks);

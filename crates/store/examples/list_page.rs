@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, SessionHash, Timestamp};
+use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomType, Rules, SessionHash, Timestamp};
 use store::{Account, CallbackMethod, NewRoom, PageRequest, ParticipantFilter, Position, SqliteStore, Store};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
@@ -67,6 +67,9 @@ async fn create(store: &dyn Store, number: u32) -> RoomSid {
     let room = NewRoom {
         sid,
         unique_name: None,
+        kind: RoomType::Group,
+        audio_only: false,
+        large_room: false,
         ad_hoc: false,
         status_callback: None,
         status_callback_method: CallbackMethod::Post,
@@ -87,7 +90,7 @@ fn join(participant: ParticipantSid, identity: String, at: i64) -> Change {
         participant,
         identity,
         session: SessionHash([0; 32]),
-        subscribe_all: true,
+        rules: Rules::everything(),
         at: Timestamp(at),
     }
 }

@@ -1,6 +1,6 @@
 //! Status callbacks: what is due, and how an attempt ended.
 
-use room::{AccountSid, EventKind, ParticipantSid, RoomSid, Timestamp, TrackKind, TrackSid};
+use room::{AccountSid, EventKind, ParticipantSid, RoomSid, RoomType, Timestamp, TrackKind, TrackSid};
 
 /// HTTP method of status callbacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct DueCallback {
     pub room: RoomSid,
     /// Its unique name, or its SID.
     pub room_name: String,
+    /// What the room is called.
+    pub room_type: RoomType,
     /// What happened.
     pub event: EventKind,
     /// `SequenceNumber`, from 0, without gaps in a room.

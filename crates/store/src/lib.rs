@@ -9,7 +9,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp};
+use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp, TrackSid};
 
 mod account;
 mod audit;
@@ -25,6 +25,7 @@ mod postgres;
 mod retention;
 mod room_row;
 mod sqlite;
+mod track;
 
 pub use account::{Account, ApiKey};
 pub use audit::{Audit, AuditFilter, AuditRow};
@@ -39,6 +40,7 @@ pub use room_row::{LiveRoom, NewRoom, RoomFilter, RoomKey, RoomRow};
 #[cfg(feature = "bulk")]
 pub use sqlite::Bulk;
 pub use sqlite::{DatabaseCopy, DatabaseLock, Restored, SqliteStore};
+pub use track::{SubscribeRulesRow, TrackKey, TrackRow};
 
 /// A boxed future, so that the trait is object safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -107,6 +109,24 @@ pub trait Store: Send + Sync + 'static {
         changes: Vec<Change>,
         by: Vec<Audit>,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Puts the text of its SID in the place of the identity of a participant of a completed room, with a line of the audit
+    /// log in the same transaction; repeating changes nothing but the log. False, and nothing is done, if the room is in
+    /// progress: then its owner does it, by [`Change::ParticipantAnonymized`]. Call [`Store::expunge`] after either.
+    fn anonymize(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+        by: Option<Audit>,
+    ) -> BoxFuture<'_, Result<bool, StoreError>>;
+    /// Resolves when nothing that was overwritten or deleted by acknowledged writes can be read in the backend's files any
+    /// more, its logs included. Copies that were made before keep it, and so may the disk below the files. PostgreSQL
+    /// promises less: no version of a row has it any more, but its files, its log among them, may until they are written
+    /// over.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if somebody reads an older state for too long: to be repeated.
+    fn expunge(&self) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Takes over all rooms in progress: raises their epochs, makes everyone `connected` there
     /// `reconnecting` at `now`, and tells what they are restored from. Callbacks that another
     /// process leased, or was to try again later, are due now: nobody else is at them, and a clock
@@ -164,6 +184,37 @@ pub trait Store: Send + Sync + 'static {
         otherwise: fn(RoomStatus) -> ParticipantStatus,
         page: PageRequest,
     ) -> BoxFuture<'_, Result<Option<ParticipantsOf>, StoreError>>;
+
+    /// What a participant publishes now, newest first. The work is bounded by that. Empty if it is not there.
+    fn published_tracks(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+        page: PageRequest,
+    ) -> BoxFuture<'_, Result<Page<TrackRow>, StoreError>>;
+    /// One track that a participant publishes now.
+    fn published_track(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+        track: TrackKey,
+    ) -> BoxFuture<'_, Result<Option<TrackRow>, StoreError>>;
+    /// Those of these tracks that are published in the room now, by whomever, newest first.
+    fn tracks(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        tracks: Vec<TrackSid>,
+    ) -> BoxFuture<'_, Result<Vec<TrackRow>, StoreError>>;
+    /// The subscribe rules of a participant in any state.
+    fn subscribe_rules(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+    ) -> BoxFuture<'_, Result<Option<SubscribeRulesRow>, StoreError>>;
 
     /// Leases due callbacks until `leased_until`: at most `limit`, and of each room only the first
     /// that is not done, so that order holds. A lease that ran out is due again.

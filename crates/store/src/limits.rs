@@ -42,6 +42,13 @@ pub(crate) const WAL_PAGES: i64 = 4096;
 /// How long it waits then. If a reader takes longer, the log grows by as much again before the next try.
 pub(crate) const CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
 
+/// How long an erased identity's last traces are waited for, while somebody reads an older state of the database. Later
+/// the call fails with [`crate::Outage::Locked`], and may be repeated.
+pub(crate) const EXPUNGE_WAIT: Duration = Duration::from_secs(10);
+
+/// Pause between two attempts meanwhile; writes go on in it.
+pub(crate) const EXPUNGE_PAUSE: Duration = Duration::from_millis(20);
+
 /// Bytes that the write-ahead log keeps on disk when it is begun anew; what is beyond is truncated.
 pub(crate) const WAL_BYTES: i64 = 64 << 20;
 

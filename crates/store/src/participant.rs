@@ -1,6 +1,6 @@
 //! Participants: what they are remembered as, listed by and restored from.
 
-use room::{AccountSid, ParticipantSid, ParticipantStatus, RoomSid, SessionHash, Timestamp, Track};
+use room::{AccountSid, ParticipantSid, ParticipantStatus, RoomSid, Rules, SessionHash, Timestamp, Track};
 
 use crate::Page;
 
@@ -34,8 +34,8 @@ pub struct LiveParticipant {
     pub row: ParticipantRow,
     /// Resumes it.
     pub session: SessionHash,
-    /// As at its connect.
-    pub subscribe_all: bool,
+    /// As they were last.
+    pub rules: Rules,
     /// Its tracks, oldest first.
     pub tracks: Vec<Track>,
 }

@@ -1,6 +1,6 @@
 //! Rooms: what they are created with, remembered as, listed by and restored from.
 
-use room::{AccountSid, RoomSid, RoomStatus, Timestamp};
+use room::{AccountSid, RoomSid, RoomStatus, RoomType, Timestamp};
 
 use crate::{CallbackMethod, LiveParticipant};
 
@@ -11,6 +11,12 @@ pub struct NewRoom {
     pub sid: RoomSid,
     /// Its name; `None`: its SID is its name.
     pub unique_name: Option<String>,
+    /// What it is called.
+    pub kind: RoomType,
+    /// Whether video is refused.
+    pub audio_only: bool,
+    /// Whether it was asked to be large; reported only.
+    pub large_room: bool,
     /// Whether a joining client made it: then it ends when it is empty.
     pub ad_hoc: bool,
     /// Where callbacks go.

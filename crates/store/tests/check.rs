@@ -3,7 +3,10 @@
 
 use std::path::Path;
 
-use room::{AccountSid, Change, ParticipantSid, Priority, RoomSid, SessionHash, Timestamp, Track, TrackKind, TrackSid};
+use room::{
+    AccountSid, Change, ParticipantSid, Priority, RoomSid, RoomType, Rules, SessionHash, Timestamp, Track, TrackKind,
+    TrackSid,
+};
 use rusqlite::Connection;
 use store::{
     Account, CallbackMethod, CallbackOutcome, CheckProgress, Expiry, Findings, NewRoom, Outage, SqliteStore, Store,
@@ -25,6 +28,9 @@ fn new_room(sid: RoomSid) -> NewRoom {
     NewRoom {
         sid,
         unique_name: None,
+        kind: RoomType::Group,
+        audio_only: false,
+        large_room: false,
         ad_hoc: false,
         status_callback: Some("https://example.com".to_owned()),
         status_callback_method: CallbackMethod::Post,
@@ -43,7 +49,7 @@ fn join(participant: ParticipantSid, identity: &str, second: i64) -> Change {
         participant,
         identity: identity.to_owned(),
         session: SessionHash([1; 32]),
-        subscribe_all: true,
+        rules: Rules::everything(),
         at: at(second),
     }
 }
@@ -140,6 +146,7 @@ async fn breaks(invariant: &str, sql: &str, row: &str, also: &[&str]) {
     }
 }
 
+const ALICE_SID: &str = "PA11111111111111111111111111111111";
 const OPEN_SID: &str = "RM01010101010101010101010101010101";
 const OVER_SID: &str = "RM02020202020202020202020202020202";
 const BOB_SID: &str = "PA12121212121212121212121212121212";
@@ -223,6 +230,18 @@ const BROKEN: &[(&str, &str, &str, &[&str])] = &[
         "UPDATE tracks SET ended_us = NULL WHERE id = 2",
         "MT22222222222222222222222222222222",
         &["track-events"],
+    ),
+    (
+        "rules-in-order",
+        "INSERT INTO subscribe_rules (participant_id, place, effect, is_all) VALUES (1, 1, 'include', 1)",
+        ALICE_SID,
+        &[],
+    ),
+    (
+        "rules-in-order",
+        "INSERT INTO subscribe_rules (participant_id, place, effect, is_all) VALUES (1, 0, 'include', 0)",
+        ALICE_SID,
+        &["integrity"],
     ),
     (
         "events-without-gaps",

@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use room::{AccountSid, RoomSid, Timestamp};
+use room::{AccountSid, RoomSid, RoomType, Timestamp};
 use rusqlite::Connection;
 use store::{
     Account, Audit, AuditFilter, CallbackMethod, DatabaseCopy, DatabaseLock, NewRoom, SqliteStore, Store, StoreError,
@@ -20,6 +20,9 @@ async fn create(store: &SqliteStore, number: u8) {
     let new = NewRoom {
         sid: room_sid(number),
         unique_name: None,
+        kind: RoomType::Group,
+        audio_only: false,
+        large_room: false,
         ad_hoc: false,
         status_callback: None,
         status_callback_method: CallbackMethod::Post,

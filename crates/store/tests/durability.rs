@@ -8,7 +8,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use room::{AccountSid, Change, ParticipantSid, Priority, RoomSid, SessionHash, Timestamp, Track, TrackKind, TrackSid};
+use room::{
+    AccountSid, Change, ParticipantSid, Priority, RoomSid, RoomType, Rules, SessionHash, Timestamp, Track, TrackKind,
+    TrackSid,
+};
 use store::{Account, CallbackMethod, NewRoom, SqliteStore, Store};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
@@ -49,7 +52,7 @@ async fn fill(store: Arc<SqliteStore>, room: u8, round: u32) {
             participant,
             identity: format!("{round} {number}"),
             session: SessionHash([0; 32]),
-            subscribe_all: true,
+            rules: Rules::everything(),
             at,
         };
         let track = Track {
@@ -117,6 +120,9 @@ async fn create_rooms(path: &Path) {
         let room = NewRoom {
             sid: RoomSid::from_bytes([number; 16]),
             unique_name: None,
+            kind: RoomType::Group,
+            audio_only: false,
+            large_room: false,
             ad_hoc: false,
             status_callback: Some("https://example.com".to_owned()),
             status_callback_method: CallbackMethod::Post,

@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use room::{AccountSid, Change, ParticipantSid, RoomSid, SessionHash, Timestamp};
+use room::{AccountSid, Change, ParticipantSid, RoomSid, RoomType, Rules, SessionHash, Timestamp};
 use store::{
     Account, CallbackMethod, DatabaseUrl, NewRoom, Outage, PageRequest, ParticipantFilter, PostgresStore, Store,
     StoreError,
 };
-use testkit::postgres::{PostgresServer, Sync};
+use testkit::postgres::{PostgresServer, Shell, Sync};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
 const ROOM: RoomSid = RoomSid::from_bytes([2; 16]);
@@ -26,6 +26,9 @@ fn new_room(sid: RoomSid) -> NewRoom {
     NewRoom {
         sid,
         unique_name: None,
+        kind: RoomType::Group,
+        audio_only: false,
+        large_room: false,
         ad_hoc: false,
         status_callback: Some("https://example.com/".to_owned()),
         status_callback_method: CallbackMethod::Post,
@@ -44,7 +47,7 @@ fn join(number: u32) -> Change {
         participant: ParticipantSid::from_bytes(u128::from(number).to_be_bytes()),
         identity: format!("guest {number}"),
         session: SessionHash([0; 32]),
-        subscribe_all: true,
+        rules: Rules::everything(),
         at: Timestamp(i64::from(number)),
     }
 }
@@ -310,4 +313,72 @@ fn a_write_that_was_queued_happens_though_nobody_waits_for_it() {
         let store = PostgresStore::open(&url(&database)).await.unwrap();
         assert_eq!(present(&store).await, 1);
     });
+}
+
+/// Versions of rows of participants, and entries of their indexes, that have this text.
+fn traces(server: &PostgresServer, database: &str, text: &str) -> u32 {
+    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let spaced: Vec<String> = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let rows = format!(
+        "SELECT count(*) FROM generate_series(0, pg_relation_size('participants') / 8192 - 1) AS page,
+             heap_page_items(get_raw_page('participants', page::int)) AS item
+         WHERE position('{hex}' IN encode(item.t_data, 'hex')) > 0"
+    );
+    let entries = |index: &str| {
+        // Page 0 has no entries.
+        format!(
+            "SELECT count(*) FROM generate_series(1, pg_relation_size('{index}') / 8192 - 1) AS page,
+                 bt_page_items('{index}', page::int) AS item
+             WHERE position('{}' IN item.data) > 0",
+            spaced.join(" ")
+        )
+    };
+    let count = |sql: &str| server.sql(database, sql).parse::<u32>().unwrap();
+    count(&rows) + count(&entries("participants_listed_by_identity")) + count(&entries("participants_live_identity"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erased_identity_is_in_no_row_and_in_no_index() {
+    let server = PostgresServer::shared();
+    let database = server.database();
+    let store = store(&database).await;
+    let owner = name(&database);
+    server.sql(owner, "CREATE EXTENSION pageinspect");
+    store
+        .write(ACCOUNT, ROOM, 1, (1..200).map(join).collect())
+        .await
+        .unwrap();
+    let anonymized = Change::ParticipantAnonymized {
+        participant: ParticipantSid::from_bytes(u128::from(77u32).to_be_bytes()),
+    };
+    store.write(ACCOUNT, ROOM, 1, vec![anonymized]).await.unwrap();
+    assert_eq!(traces(server, owner, "guest 77"), 3, "the old versions");
+    store.expunge().await.unwrap();
+    assert_eq!(traces(server, owner, "guest 77"), 0);
+    assert_eq!(traces(server, owner, "guest 78"), 3, "others stay");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_waits_for_who_reads_an_older_state() {
+    let server = PostgresServer::shared();
+    let database = server.database();
+    let store = Arc::new(store(&database).await);
+    let mut shell = Shell::of(Some(database.clone())).unwrap();
+    shell.run("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
+    store.write(ACCOUNT, ROOM, 1, vec![join(1)]).await.unwrap();
+    let expunging = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.expunge().await }
+    });
+    // Others write on meanwhile.
+    store.write(ACCOUNT, ROOM, 1, vec![join(2)]).await.unwrap();
+    assert!(!expunging.is_finished());
+    shell.run("COMMIT");
+    expunging.await.unwrap().unwrap();
+    shell.run("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
+    store.write(ACCOUNT, ROOM, 1, vec![join(3)]).await.unwrap();
+    let never = store.expunge().await;
+    assert_eq!(outage(&never), Some(Outage::Locked), "{never:?}");
+    shell.run("COMMIT");
+    store.expunge().await.unwrap();
 }

@@ -3,7 +3,7 @@
 
 use std::task::{Context, Waker};
 
-use room::{AccountSid, RoomSid, Timestamp};
+use room::{AccountSid, RoomSid, RoomType, Timestamp};
 use store::{Account, CallbackMethod, CallbackOutcome, NewRoom, Outage, SqliteStore, Store, StoreError};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
@@ -12,6 +12,9 @@ fn new_room(sid: u8) -> NewRoom {
     NewRoom {
         sid: RoomSid::from_bytes([sid; 16]),
         unique_name: None,
+        kind: RoomType::Group,
+        audio_only: false,
+        large_room: false,
         ad_hoc: false,
         status_callback: None,
         status_callback_method: CallbackMethod::Post,

@@ -22,6 +22,8 @@ pub enum Kind {
     Number,
     /// An absolute URL.
     Url,
+    /// A list of 1 to 20 rules, each as [`RULE`] has it.
+    Rules,
     /// An object of URLs with exactly these names, each the resource's own URL with a tail.
     Links(&'static [(&'static str, &'static str)]),
 }
@@ -81,6 +83,21 @@ pub const PARTICIPANT: &[Field] = &[
     ),
 ];
 
+/// A participant whose identity was erased (rest.md section 9.6).
+pub const ANONYMIZED: &[Field] = &[
+    field("sid", Kind::Sid("PA"), Filled::Always),
+    field("room_sid", Kind::Sid("RM"), Filled::Always),
+    field("account_sid", Kind::Sid("AC"), Filled::Always),
+    field("status", Kind::Word(&["connected", "disconnected"]), Filled::Always),
+    field("identity", Kind::Sid("PA"), Filled::Always),
+    field("date_created", Kind::Time, Filled::Always),
+    field("date_updated", Kind::Time, Filled::Always),
+    field("start_time", Kind::Time, Filled::Always),
+    field("end_time", Kind::Time, Filled::Once("disconnected")),
+    field("duration", Kind::Number, Filled::Once("disconnected")),
+    field("url", Kind::Url, Filled::Always),
+];
+
 /// A room (rest.md section 8.1).
 pub const ROOM: &[Field] = &[
     field("sid", Kind::Sid("RM"), Filled::Always),
@@ -126,10 +143,60 @@ pub const ROOM: &[Field] = &[
     ),
 ];
 
+/// A published track (rest.md section 10).
+pub const PUBLISHED_TRACK: &[Field] = &[
+    field("sid", Kind::Sid("MT"), Filled::Always),
+    field("participant_sid", Kind::Sid("PA"), Filled::Always),
+    field("room_sid", Kind::Sid("RM"), Filled::Always),
+    field("name", Kind::Text, Filled::Always),
+    field("date_created", Kind::Time, Filled::Always),
+    field("date_updated", Kind::Time, Filled::Sometimes),
+    field("enabled", Kind::Bool, Filled::Always),
+    field("kind", Kind::Word(&["audio", "video", "data"]), Filled::Always),
+    field("url", Kind::Url, Filled::Always),
+];
+
+/// A subscribed track (rest.md section 11).
+pub const SUBSCRIBED_TRACK: &[Field] = &[
+    field("sid", Kind::Sid("MT"), Filled::Always),
+    field("participant_sid", Kind::Sid("PA"), Filled::Always),
+    field("publisher_sid", Kind::Sid("PA"), Filled::Always),
+    field("room_sid", Kind::Sid("RM"), Filled::Always),
+    field("name", Kind::Text, Filled::Always),
+    field("date_created", Kind::Time, Filled::Always),
+    field("date_updated", Kind::Time, Filled::Sometimes),
+    field("enabled", Kind::Bool, Filled::Always),
+    field("kind", Kind::Word(&["audio", "video", "data"]), Filled::Always),
+    field("url", Kind::Url, Filled::Always),
+];
+
+/// The subscribe rules of a participant (rest.md section 12).
+pub const SUBSCRIBE_RULES: &[Field] = &[
+    field("participant_sid", Kind::Sid("PA"), Filled::Always),
+    field("room_sid", Kind::Sid("RM"), Filled::Always),
+    field("date_created", Kind::Time, Filled::Always),
+    field("date_updated", Kind::Time, Filled::Always),
+    field("rules", Kind::Rules, Filled::Always),
+];
+
+/// A rule of them (rest.md section 14).
+pub const RULE: &[Field] = &[
+    field("type", Kind::Word(&["include", "exclude"]), Filled::Always),
+    field("all", Kind::Bool, Filled::Sometimes),
+    field("publisher", Kind::Text, Filled::Sometimes),
+    field("track", Kind::Text, Filled::Sometimes),
+    field("kind", Kind::Word(&["audio", "video", "data"]), Filled::Sometimes),
+    field("priority", Kind::Word(&["low", "standard", "high"]), Filled::Sometimes),
+];
+
 /// Where a page is (rest.md section 5).
 pub const META: &[Field] = &[
     field("first_page_url", Kind::Url, Filled::Always),
-    field("key", Kind::Word(&["participants", "rooms"]), Filled::Always),
+    field(
+        "key",
+        Kind::Word(&["participants", "published_tracks", "rooms", "subscribed_tracks"]),
+        Filled::Always,
+    ),
     field("next_page_url", Kind::Url, Filled::Sometimes),
     field("page", Kind::Number, Filled::Always),
     field("page_size", Kind::Number, Filled::Always),
@@ -157,7 +224,20 @@ pub fn check(status: u16, body: &Value) -> Vec<String> {
     if object.contains_key("meta") {
         return page_faults(object);
     }
-    let fields = if object.contains_key("room_sid") {
+    let has = |name| object.contains_key(name);
+    let is_anonymized = object
+        .get("url")
+        .and_then(Value::as_str)
+        .is_some_and(|url| url.ends_with("/Anonymize"));
+    let fields = if has("rules") {
+        SUBSCRIBE_RULES
+    } else if has("publisher_sid") {
+        SUBSCRIBED_TRACK
+    } else if has("participant_sid") {
+        PUBLISHED_TRACK
+    } else if is_anonymized {
+        ANONYMIZED
+    } else if has("room_sid") {
         PARTICIPANT
     } else {
         ROOM
@@ -170,6 +250,14 @@ fn error_faults(status: u16, object: &Map<String, Value>) -> Vec<String> {
     let mut found = Vec::new();
     if status == 401 && !object.remove("detail").is_some_and(|detail| detail.is_string()) {
         found.push("a 401 has no detail".to_owned());
+    }
+    // Invalid rules say what is wrong with them.
+    if object["code"] == 53215
+        && !object
+            .remove("details")
+            .is_some_and(|details| details["reason"].is_string())
+    {
+        found.push("a 53215 has no reason".to_owned());
     }
     found.extend(faults(ERROR, &object));
     if object["status"] != status {
@@ -188,7 +276,12 @@ fn page_faults(object: &Map<String, Value>) -> Vec<String> {
     };
     let mut found = faults(META, meta);
     let key = meta.get("key").and_then(Value::as_str).unwrap_or_default();
-    let fields = if key == "rooms" { ROOM } else { PARTICIPANT };
+    let fields = match key {
+        "rooms" => ROOM,
+        "published_tracks" => PUBLISHED_TRACK,
+        "subscribed_tracks" => SUBSCRIBED_TRACK,
+        _ => PARTICIPANT,
+    };
     if object.len() != 2 {
         found.push(format!("a page has {} members, not 2", object.len()));
     }
@@ -251,6 +344,10 @@ fn fits(kind: Kind, value: &Value, object: &Map<String, Value>) -> bool {
         Kind::Bool => value.is_boolean(),
         Kind::Number => value.is_u64(),
         Kind::Url => text.is_some_and(is_url),
+        Kind::Rules => value.as_array().is_some_and(|rules| {
+            let is_rule = |rule: &Value| rule.as_object().is_some_and(|rule| faults(RULE, rule).is_empty());
+            (1..=20).contains(&rules.len()) && rules.iter().all(is_rule)
+        }),
         Kind::Links(links) => value.as_object().is_some_and(|object_of_links| {
             let url = object.get("url").and_then(Value::as_str).unwrap_or_default();
             let is = |(name, tail): &(&str, &str)| object_of_links.get(*name) == Some(&format!("{url}{tail}").into());
@@ -341,6 +438,14 @@ fn difference(field: &Field, schema: &Value, document: &Value) -> Option<String>
         Kind::Bool => is("type", "boolean"),
         Kind::Number => is("type", "integer"),
         Kind::Url => is("type", "string") && is("format", "uri"),
+        // The document gives the members of a rule no words, and says null of them in its examples alone.
+        Kind::Rules => {
+            let members = resolved(&schema["items"], document)["properties"].as_object();
+            let same = |members: &Map<String, Value>| {
+                members.len() == RULE.len() && RULE.iter().all(|field| members.contains_key(field.name))
+            };
+            is("type", "array") && members.is_some_and(same)
+        }
         Kind::Links(_) => is("type", "object") && is("format", "uri-map"),
     };
     if !same {
@@ -384,6 +489,46 @@ mod tests {
         body[name] = value;
         let faults = check(200, &body);
         assert!(faults.iter().any(|fault| fault.starts_with(name)), "{faults:?}");
+    }
+
+    #[test]
+    fn tracks_and_rules_are_held_against_their_tables() {
+        let mut track = json!({
+            "sid": "MT00000000000000000000000000000001",
+            "participant_sid": "PA00000000000000000000000000000001",
+            "room_sid": "RM00000000000000000000000000000001",
+            "name": "camera",
+            "date_created": "2017-07-30T20:00:00Z",
+            "date_updated": null,
+            "enabled": true,
+            "kind": "video",
+            "url": "https://video.example.com/v1/Rooms/RM1/Participants/PA1/PublishedTracks/MT1",
+        });
+        assert_eq!(check(200, &track), Vec::<String>::new());
+        track["publisher_sid"] = json!("PA00000000000000000000000000000002");
+        assert_eq!(check(200, &track), Vec::<String>::new());
+        track["kind"] = json!("screen");
+        assert_eq!(check(200, &track).len(), 1);
+
+        let rule =
+            json!({ "type": "include", "all": true, "publisher": null, "track": null, "kind": null, "priority": null });
+        let mut rules = json!({
+            "participant_sid": "PA00000000000000000000000000000001",
+            "room_sid": "RM00000000000000000000000000000001",
+            "date_created": "2017-07-30T20:00:00Z",
+            "date_updated": "2017-07-30T20:00:00Z",
+            "rules": [rule],
+        });
+        assert_eq!(check(200, &rules), Vec::<String>::new());
+        for wrong in [
+            json!([]),
+            json!([{ "type": "include", "all": true }]),
+            json!([{ "type": "add" }]),
+            json!(null),
+        ] {
+            rules["rules"] = wrong;
+            assert_eq!(check(200, &rules).len(), 1, "{rules}");
+        }
     }
 
     #[test]

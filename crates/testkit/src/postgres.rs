@@ -1,6 +1,9 @@
 //! A PostgreSQL server of Debian's package for tests: on a free port of the loopback, in a directory of its own, gone
 //! with the process that started it, however that ends.
 
+// A test harness: what fails here fails the test, with its place.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};

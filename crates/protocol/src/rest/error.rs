@@ -16,6 +16,16 @@ pub struct ErrorBody {
     /// A second sentence; only on 401 (rest.md section 3).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'static str>,
+    /// What helper libraries hand on as `details`; only with codes whose message does not say what to mend.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<ErrorDetails>,
+}
+
+/// What to mend.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErrorDetails {
+    /// For people.
+    pub reason: String,
 }
 
 impl ErrorBody {
@@ -27,6 +37,7 @@ impl ErrorBody {
             more_info: format!("https://www.twilio.com/docs/errors/{code}"),
             status,
             detail: None,
+            details: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{ParticipantResource, RoomResource};
+use super::{ParticipantResource, RoomResource, TrackResource};
 
 /// Where a page is in its list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,6 +37,24 @@ pub struct RoomPage {
 pub struct ParticipantPage {
     /// Newest first.
     pub participants: Vec<ParticipantResource>,
+    /// Where the page is.
+    pub meta: Meta,
+}
+
+/// A page of what a participant publishes; its `meta.key` is `published_tracks`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PublishedTrackPage {
+    /// Newest first.
+    pub published_tracks: Vec<TrackResource>,
+    /// Where the page is.
+    pub meta: Meta,
+}
+
+/// A page of what a participant receives; its `meta.key` is `subscribed_tracks`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SubscribedTrackPage {
+    /// Newest first.
+    pub subscribed_tracks: Vec<TrackResource>,
     /// Where the page is.
     pub meta: Meta,
 }

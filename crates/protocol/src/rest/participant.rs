@@ -38,9 +38,9 @@ pub struct ParticipantResource {
     pub url: String,
 }
 
-impl Serialize for ParticipantResource {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut resource = serializer.serialize_struct("ParticipantResource", 12)?;
+impl ParticipantResource {
+    /// All members but addresses.
+    fn members<S: SerializeStruct>(&self, resource: &mut S) -> Result<(), S::Error> {
         resource.serialize_field("sid", &Text(self.sid))?;
         resource.serialize_field("room_sid", &Text(self.room_sid))?;
         resource.serialize_field("account_sid", &Text(self.account_sid))?;
@@ -50,9 +50,30 @@ impl Serialize for ParticipantResource {
         resource.serialize_field("date_updated", &self.date_updated)?;
         resource.serialize_field("start_time", &self.start_time)?;
         resource.serialize_field("end_time", &self.end_time)?;
-        resource.serialize_field("duration", &self.duration)?;
+        resource.serialize_field("duration", &self.duration)
+    }
+}
+
+impl Serialize for ParticipantResource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut resource = serializer.serialize_struct("ParticipantResource", 12)?;
+        self.members(&mut resource)?;
         resource.serialize_field("url", &self.url)?;
         resource.serialize_field("links", &Links { of: &self.url })?;
+        resource.end()
+    }
+}
+
+/// A participant whose identity was erased (rest.md section 9.6): as it is, without links, at an address of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnonymizedResource(pub ParticipantResource);
+
+impl Serialize for AnonymizedResource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut resource = serializer.serialize_struct("AnonymizedResource", 11)?;
+        self.0.members(&mut resource)?;
+        let url = &self.0.url;
+        resource.serialize_field("url", &Text(format_args!("{url}/Anonymize")))?;
         resource.end()
     }
 }
@@ -116,5 +137,10 @@ mod tests {
             "anonymize": format!("{url}/Anonymize"),
         });
         assert_eq!(value["links"], links);
+        let mut erased = serde_json::to_value(AnonymizedResource(resource)).expect("texts and numbers are JSON");
+        assert_eq!(erased["url"], format!("{url}/Anonymize"));
+        erased["url"] = value["url"].clone();
+        erased["links"] = links;
+        assert_eq!(erased, value, "the rest is as it is");
     }
 }

@@ -29,14 +29,14 @@ pub struct RoomResource {
     pub end_time: Option<Date>,
     /// Whole seconds of its life, once it is completed.
     pub duration: Option<u64>,
-    /// Always `group`.
+    /// `group`, `go`, `peer-to-peer` or `group-small`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// Participants at once, at most.
     pub max_participants: u32,
     /// Seconds a participant may stay.
     pub max_participant_duration: u32,
-    /// Tracks at once, at most; 0 would mean no bound.
+    /// Tracks at once, at most; 0 means no bound.
     pub max_concurrent_published_tracks: Option<u32>,
     /// Whether everything is recorded.
     pub record_participants_on_connect: bool,
@@ -50,7 +50,7 @@ pub struct RoomResource {
     pub empty_room_timeout: u32,
     /// Minutes it waits for the first one.
     pub unused_room_timeout: u32,
-    /// Always false.
+    /// Whether it was asked to be large.
     pub large_room: bool,
     /// The absolute address of this resource, made of its SID.
     pub url: String,

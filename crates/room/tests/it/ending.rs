@@ -238,3 +238,40 @@ fn a_timer_that_fires_early_does_nothing() {
     world.check(&[]);
     assert_eq!(world.room.poll_timeout(), Some(world.now.mono + seconds(1)));
 }
+
+#[test]
+fn a_room_ends_at_its_greatest_age_whoever_is_in_it() {
+    let mut world = World::new(RoomConfig {
+        max_age: Some(minutes(60)),
+        ..config()
+    });
+    world.pass(minutes(4));
+    world.join("alice", [audio("mic")]);
+    world.skip();
+    world.pass(minutes(56) - seconds(1));
+    world.check(&[]);
+    world.pass(seconds(1));
+    world.check(&[
+        "persist 2: alice unpublishes, alice is gone after 3360 s, room over after 3600 s",
+        "dismiss alice: RoomCompleted",
+        "ended",
+    ]);
+}
+
+#[test]
+fn the_greatest_age_counts_the_time_before_a_restart() {
+    let restored = room::Restored {
+        age: minutes(59),
+        ..room::Restored::default()
+    };
+    let long = RoomConfig {
+        max_age: Some(minutes(60)),
+        unused_timeout: minutes(600),
+        ..config()
+    };
+    let mut world = World::restored(long, restored);
+    world.pass(minutes(1) - seconds(1));
+    world.check(&[]);
+    world.pass(seconds(1));
+    world.check(&["persist 1: room over after 3600 s", "ended"]);
+}

@@ -7,11 +7,13 @@ mod rows;
 mod steps;
 mod world;
 
+mod anonymizing;
 mod ending;
 mod joining;
 mod random;
 mod reconnecting;
 mod restoring;
+mod rules;
 mod subscriptions;
 mod time;
 mod tracks;

@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use room::{
     Announced, AnnouncedTrack, Input, Join, Now, Output, ParticipantSid, ParticipantStatus, Refusal, Room, RoomConfig,
-    SessionHash, TrackSid,
+    Rules, SessionHash, TrackSid,
 };
 
 use crate::client::{Client, Ear};
@@ -77,11 +77,7 @@ impl Run {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Join {
-                who,
-                subscribe_all,
-                tracks,
-            } => self.join(who, subscribe_all, tracks),
+            Step::Join { who, rules, tracks } => self.join(who, rules, tracks),
             Step::Tracks { who, tracks } => {
                 let Some(participant) = self.latest(who) else { return };
                 let client = self.clients.get_mut(&participant).unwrap();
@@ -104,6 +100,7 @@ impl Run {
             Step::Silent { who } => self.deafen(who),
             Step::Resume { who } => self.resume(who),
             Step::Remove { who } => self.tell(who, |participant| Input::Remove { participant }),
+            Step::Rules { who, rules } => self.tell(who, |participant| Input::SubscribeRules { participant, rules }),
             Step::MediaFailed { who } => self.tell(who, |participant| Input::MediaFailed { participant }),
             Step::Late { who } => self.late(who),
             Step::Complete => self.handle(Input::Complete),
@@ -118,7 +115,7 @@ impl Run {
         }
     }
 
-    fn join(&mut self, who: usize, subscribe_all: bool, tracks: Vec<AnnouncedTrack>) {
+    fn join(&mut self, who: usize, rules: Rules, tracks: Vec<AnnouncedTrack>) {
         let participant = ParticipantSid::from_bytes(self.fresh());
         let identity = IDENTITIES[who].to_owned();
         let others = self.rows.live.iter().filter(|row| row.identity != identity).count();
@@ -137,7 +134,7 @@ impl Run {
             participant,
             identity,
             session: SessionHash([0; 32]),
-            subscribe_all,
+            rules,
             announced,
         }));
         assert_eq!(
@@ -251,7 +248,7 @@ impl Run {
         }
     }
 
-    fn tell(&mut self, who: usize, input: impl Fn(ParticipantSid) -> Input) {
+    fn tell(&mut self, who: usize, input: impl FnOnce(ParticipantSid) -> Input) {
         if let Some(participant) = self.latest(who) {
             self.handle(input(participant));
         }

@@ -133,6 +133,7 @@ fn tracks_changed_while_lost_are_one_change_with_the_return() {
     let announced = room::Announced {
         revision: 2,
         tracks: vec![room::AnnouncedTrack {
+            has_codec: true,
             fresh: room::TrackSid::from_bytes([9; 16]),
             ..video("cam")
         }],

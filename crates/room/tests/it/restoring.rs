@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use room::{Input, ParticipantSid, Restored, RestoredParticipant, RoomConfig, limits};
+use room::{Input, ParticipantSid, Restored, RestoredParticipant, RoomConfig, Rules, limits};
 
 use crate::world::{World, ad_hoc, audio, config, minutes, named, published, seconds, video};
 
@@ -12,7 +12,7 @@ fn alice() -> RestoredParticipant {
     RestoredParticipant {
         sid: ParticipantSid::from_bytes([1; 16]),
         identity: "alice".to_owned(),
-        subscribe_all: true,
+        rules: Rules::everything(),
         tracks: vec![published(1, audio("mic"))],
         stayed: minutes(10) + Duration::from_millis(700),
     }
@@ -22,7 +22,7 @@ fn bob() -> RestoredParticipant {
     RestoredParticipant {
         sid: ParticipantSid::from_bytes([2; 16]),
         identity: "bob".to_owned(),
-        subscribe_all: false,
+        rules: Rules::nothing(),
         tracks: Vec::new(),
         stayed: minutes(2),
     }
@@ -64,7 +64,7 @@ fn everyone_may_come_back_with_higher_revisions() {
 #[test]
 fn who_comes_back_receives_what_it_did() {
     let everything = RestoredParticipant {
-        subscribe_all: true,
+        rules: Rules::everything(),
         ..bob()
     };
     let restored = Restored {

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use room::{
     Change, Dismissal, Input, Now, ParticipantSid, ParticipantStatus, ParticipantView, Restored, RestoredParticipant,
-    RoomConfig, Subscription, Timestamp, Track, TrackKind, TrackSid, View, limits,
+    RoomConfig, Rules, Subscription, Timestamp, Track, TrackKind, TrackSid, View, limits,
 };
+
+use crate::rules::select_by_the_book;
 
 /// The rows of one room, and what follows from them.
 #[derive(Debug, Clone)]
@@ -29,7 +31,7 @@ pub(crate) struct Rows {
 pub(crate) struct Row {
     pub(crate) sid: ParticipantSid,
     pub(crate) identity: String,
-    pub(crate) subscribe_all: bool,
+    pub(crate) rules: Rules,
     pub(crate) status: ParticipantStatus,
     /// Of one that is gone: those it had before it went.
     pub(crate) tracks: Vec<Track>,
@@ -99,6 +101,10 @@ impl Rows {
                 assert_eq!(*at, now.wall);
                 self.disconnect(*participant, *duration_s, before, cause, now);
             }
+            Change::SubscribeRules { participant, rules, at } => {
+                assert_eq!(*at, now.wall);
+                self.row(*participant).rules = rules.clone();
+            }
             Change::TrackPublished { participant, track, at } => self.publish(*participant, track, *at, now),
             Change::TrackEnabled {
                 participant,
@@ -128,6 +134,12 @@ impl Rows {
                 self.track(*participant, *track);
                 self.row(*participant).tracks.retain(|here| here.sid != *track);
             }
+            Change::ParticipantAnonymized { participant } => {
+                let live = self.live.iter_mut().find(|row| row.sid == *participant);
+                if let Some(row) = live.or_else(|| self.gone.get_mut(participant)) {
+                    row.identity = participant.to_string();
+                }
+            }
             Change::RoomCompleted { at, duration_s } => {
                 assert_eq!(*at, now.wall);
                 let is_due = self.deadline().is_some_and(|deadline| deadline <= now.mono);
@@ -144,12 +156,7 @@ impl Rows {
     }
 
     fn connect(&mut self, sid: ParticipantSid, change: &Change, now: Now) {
-        let Change::ParticipantConnected {
-            identity,
-            subscribe_all,
-            ..
-        } = change
-        else {
+        let Change::ParticipantConnected { identity, rules, .. } = change else {
             unreachable!("called for this change only")
         };
         assert!(!self.gone.contains_key(&sid), "a participant connects once");
@@ -161,7 +168,7 @@ impl Rows {
         self.live.push(Row {
             sid,
             identity: identity.clone(),
-            subscribe_all: *subscribe_all,
+            rules: rules.clone(),
             status: ParticipantStatus::Connected,
             tracks: Vec::new(),
             reason: None,
@@ -272,8 +279,9 @@ impl Rows {
         let publishers = self
             .live
             .iter()
-            .filter(|row| row.sid != subscriber.sid && subscriber.subscribe_all);
-        let claims = publishers.flat_map(|publisher| {
+            .map(|row| (row.sid, row.identity.as_str(), &row.tracks[..]));
+        let selected = select_by_the_book(&subscriber.rules, subscriber.sid, publishers);
+        let claims = self.live.iter().flat_map(|publisher| {
             publisher.tracks.iter().map(|track| Subscription {
                 track: track.sid,
                 publisher: publisher.sid,
@@ -281,7 +289,7 @@ impl Rows {
                 kind: track.kind,
             })
         });
-        claims.collect()
+        claims.filter(|claim| selected.contains(&claim.track)).collect()
     }
 
     /// Whether this is what the participant sees when these are the rows, whatever the revisions.
@@ -310,7 +318,7 @@ impl Rows {
         let restore = |row: &Row| RestoredParticipant {
             sid: row.sid,
             identity: row.identity.clone(),
-            subscribe_all: row.subscribe_all,
+            rules: row.rules.clone(),
             tracks: row.tracks.clone(),
             stayed: ago(row.joined),
         };

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use room::{AnnouncedTrack, Priority, RoomConfig, TrackKind, limits};
+use room::{AnnouncedTrack, Priority, RoomConfig, Rules, TrackKind, limits};
 
+use crate::rules::any_rules;
 use crate::world::{listed, seconds};
 
 /// All who may come.
@@ -16,7 +17,7 @@ pub(crate) const IDENTITIES: [&str; 6] = ["alice", "bob", "carol", "dave", "erin
 pub(crate) enum Step {
     Join {
         who: usize,
-        subscribe_all: bool,
+        rules: Rules,
         tracks: Vec<AnnouncedTrack>,
     },
     /// The client changes its list; told if its socket is up.
@@ -44,6 +45,11 @@ pub(crate) enum Step {
     },
     Remove {
         who: usize,
+    },
+    /// The API replaces its rules.
+    Rules {
+        who: usize,
+        rules: Rules,
     },
     MediaFailed {
         who: usize,
@@ -81,6 +87,8 @@ pub(crate) fn configs() -> impl Strategy<Value = RoomConfig> {
         max_participant_duration: seconds(stay),
         unused_timeout: seconds(100),
         empty_timeout: seconds(60),
+        max_age: None,
+        audio_only: false,
         ad_hoc,
         session_timeout: seconds(30),
         first_revision: 0,
@@ -92,8 +100,8 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
     let who = prop_oneof![3 => 0..2usize, 1 => 2..IDENTITIES.len()];
     let short = (0u64..15_000).prop_map(Duration::from_millis);
     prop_oneof![
-        24 => (who.clone(), prop::bool::weighted(0.8), tracks())
-            .prop_map(|(who, subscribe_all, tracks)| Step::Join { who, subscribe_all, tracks }),
+        24 => (who.clone(), any_rules(), tracks())
+            .prop_map(|(who, rules, tracks)| Step::Join { who, rules, tracks }),
         30 => (who.clone(), tracks()).prop_map(|(who, tracks)| Step::Tracks { who, tracks }),
         2 => who.clone().prop_map(|who| Step::Repeat { who }),
         4 => who.clone().prop_map(|who| Step::Leave { who }),
@@ -101,6 +109,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         8 => who.clone().prop_map(|who| Step::Silent { who }),
         20 => who.clone().prop_map(|who| Step::Resume { who }),
         2 => who.clone().prop_map(|who| Step::Remove { who }),
+        8 => (who.clone(), any_rules()).prop_map(|(who, rules)| Step::Rules { who, rules }),
         2 => who.clone().prop_map(|who| Step::MediaFailed { who }),
         2 => who.prop_map(|who| Step::Late { who }),
         1 => Just(Step::Complete),

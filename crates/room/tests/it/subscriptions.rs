@@ -1,6 +1,9 @@
 //! Who receives what.
 
-use crate::world::{World, audio, config, data, muted, video};
+use room::{Priority, Rules};
+
+use crate::rules::list;
+use crate::world::{World, audio, config, data, muted, ranked, video};
 
 #[test]
 fn everyone_receives_every_track_of_the_others_in_order_of_arrival() {
@@ -43,7 +46,7 @@ fn who_subscribes_to_nothing_sees_all_and_receives_nothing() {
     let mut world = World::new(config());
     let alice = world.join("alice", [audio("mic")]);
     world.skip();
-    world.join_and(false, "bob", [video("cam")]);
+    world.join_and(Rules::nothing(), "bob", [video("cam")]);
     world.check(&[
         "persist 2: bob connects, bob publishes cam",
         "admit bob: others [alice@1 connected [mic]], published@1 [cam], receives []",
@@ -87,4 +90,95 @@ fn a_track_that_was_replaced_is_another_subscription() {
         "tell bob: alice@3 connected [cam]",
         "subscribe bob: [alice/cam]",
     ]);
+}
+
+#[test]
+fn new_rules_take_effect_once_they_are_stored_and_the_others_see_nothing() {
+    let mut world = World::new(config());
+    world.join("alice", [audio("mic"), video("cam")]);
+    let bob = world.join("bob", [video("cam")]);
+    world.skip();
+    world.slow_store();
+    world.rules(bob, list(&["include all", "exclude kind=video"]));
+    world.check(&["persist 3: bob gets rules"]);
+    world.confirm();
+    world.check(&["subscribe bob: [alice/mic]"]);
+    // The same again is remembered, and changes nothing.
+    world.rules(bob, list(&["include kind=audio"]));
+    world.confirm();
+    world.check(&["persist 4: bob gets rules"]);
+    world.rules(bob, Rules::nothing());
+    world.confirm();
+    world.check(&["persist 5: bob gets rules", "subscribe bob: []"]);
+}
+
+#[test]
+fn rules_wait_for_tracks_that_are_not_there_yet() {
+    let mut world = World::new(config());
+    let alice = world.join("alice", []);
+    let bob = world.join("bob", []);
+    world.rules(
+        bob,
+        list(&[
+            "include publisher=carol",
+            "include track=screen",
+            "include priority=high",
+        ]),
+    );
+    world.skip();
+    world.join("carol", [audio("mic")]);
+    world.check(&[
+        "persist 4: carol connects, carol publishes mic",
+        "admit carol: others [alice@1 connected [], bob@1 connected []], published@1 [mic], receives []",
+        "tell alice: carol@1 connected [mic]",
+        "tell bob: carol@1 connected [mic]",
+        "subscribe alice: [carol/mic]",
+        "subscribe bob: [carol/mic]",
+    ]);
+    world.tracks(alice, [video("screen"), video("cam")]);
+    world.check(&[
+        "persist 5: alice publishes screen, alice publishes cam",
+        "tell alice: published@2 [screen, cam]",
+        "tell bob: alice@2 connected [screen, cam]",
+        "tell carol: alice@2 connected [screen, cam]",
+        "subscribe bob: [alice/screen, carol/mic]",
+        "subscribe carol: [alice/screen, alice/cam]",
+    ]);
+    world.tracks(alice, [video("screen"), ranked(Priority::High, video("cam"))]);
+    world.check(&[
+        "persist 6: alice ranks high",
+        "tell alice: published@3 [screen, cam]",
+        "tell bob: alice@3 connected [screen, cam high]",
+        "tell carol: alice@3 connected [screen, cam high]",
+        "subscribe bob: [alice/screen, alice/cam, carol/mic]",
+    ]);
+}
+
+#[test]
+fn rules_outlast_a_lost_socket_and_change_meanwhile() {
+    let mut world = World::new(config());
+    world.join("alice", [audio("mic"), video("cam")]);
+    let bob = world.join("bob", []);
+    world.rules(bob, list(&["include kind=audio"]));
+    world.lose(bob);
+    world.skip();
+    world.rules(bob, list(&["include kind=video"]));
+    world.check(&["persist 5: bob gets rules", "subscribe bob: [alice/cam]"]);
+    world.resume(bob, []);
+    world.check(&[
+        "persist 6: bob is back",
+        "welcome bob: others [alice@1 connected [mic, cam]], published@2 [], receives [alice/cam]",
+        "tell alice: bob@3 connected []",
+    ]);
+}
+
+#[test]
+fn who_is_out_has_no_rules() {
+    let mut world = World::new(config());
+    let alice = world.join("alice", []);
+    world.join("bob", []);
+    world.leave(alice);
+    world.skip();
+    world.rules(alice, Rules::nothing());
+    world.check(&[]);
 }

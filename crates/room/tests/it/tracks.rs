@@ -1,6 +1,6 @@
 //! Publishing, muting, ranking and unpublishing, and what is refused.
 
-use room::{Priority, limits};
+use room::{Priority, RoomConfig, limits};
 
 use crate::world::{World, audio, config, data, listed, muted, named, ranked, video};
 
@@ -243,4 +243,33 @@ fn a_list_of_a_stranger_is_ignored() {
     world.skip();
     world.tracks(alice, [audio("mic")]);
     world.check(&[]);
+}
+
+#[test]
+fn an_audio_only_room_refuses_video_and_takes_the_rest() {
+    let mut world = World::new(RoomConfig {
+        audio_only: true,
+        ..config()
+    });
+    let alice = world.join("alice", [audio("mic"), video("camera"), data("chat")]);
+    world.check(&[
+        "persist 1: alice connects, alice publishes mic, alice publishes chat",
+        "admit alice: others [], published@1 [mic, chat], camera KindNotSupported, receives []",
+    ]);
+    world.tracks(alice, [audio("mic"), video("camera"), data("chat"), video("screen")]);
+    world.check(&["tell alice: published@2 [mic, chat], screen KindNotSupported"]);
+}
+
+#[test]
+fn a_track_without_a_codec_is_refused() {
+    let mut world = World::new(config());
+    let hopeless = room::AnnouncedTrack {
+        has_codec: false,
+        ..video("camera")
+    };
+    world.join("alice", [audio("mic"), hopeless]);
+    world.check(&[
+        "persist 1: alice connects, alice publishes mic",
+        "admit alice: others [], published@1 [mic], camera NoCodec, receives []",
+    ]);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use room::{
     Announced, AnnouncedTrack, Change, Input, Join, Now, Output, ParticipantSid, ParticipantView, Priority, Published,
-    Restored, Room, RoomConfig, SessionHash, Subscription, Timestamp, Track, TrackKind, TrackSid, View,
+    Restored, Room, RoomConfig, Rules, SessionHash, Subscription, Timestamp, Track, TrackKind, TrackSid, View,
 };
 
 /// The calendar's time when a world begins.
@@ -26,6 +26,8 @@ pub(crate) fn config() -> RoomConfig {
         max_participant_duration: minutes(240),
         unused_timeout: minutes(5),
         empty_timeout: minutes(5),
+        max_age: None,
+        audio_only: false,
         ad_hoc: false,
         session_timeout: seconds(30),
         first_revision: 0,
@@ -56,6 +58,7 @@ pub(crate) fn listed(kind: TrackKind, media_id: &str) -> AnnouncedTrack {
         name: media_id.to_owned(),
         enabled: true,
         priority: Priority::Standard,
+        has_codec: true,
         fresh: TrackSid::from_bytes([0; 16]),
     }
 }
@@ -152,13 +155,13 @@ impl World {
 
     /// A client with these tracks wants in.
     pub(crate) fn join<const N: usize>(&mut self, identity: &str, tracks: [AnnouncedTrack; N]) -> ParticipantSid {
-        self.join_and(true, identity, tracks)
+        self.join_and(Rules::everything(), identity, tracks)
     }
 
-    /// The same, subscribing to everything or nothing.
+    /// The same, with these rules.
     pub(crate) fn join_and<const N: usize>(
         &mut self,
-        subscribe_all: bool,
+        rules: Rules,
         identity: &str,
         tracks: [AnnouncedTrack; N],
     ) -> ParticipantSid {
@@ -170,7 +173,7 @@ impl World {
             participant,
             identity: identity.to_owned(),
             session: SessionHash([0; 32]),
-            subscribe_all,
+            rules,
             announced,
         }));
         participant
@@ -204,6 +207,11 @@ impl World {
         self.revisions.insert(participant, revision);
         let announced = self.announced(revision, tracks.into());
         self.tell(Input::Resume { participant, announced });
+    }
+
+    /// The API replaces a participant's rules.
+    pub(crate) fn rules(&mut self, participant: ParticipantSid, rules: Rules) {
+        self.tell(Input::SubscribeRules { participant, rules });
     }
 
     pub(crate) fn leave(&mut self, participant: ParticipantSid) {
@@ -326,6 +334,7 @@ impl World {
                 duration_s,
                 ..
             } => format!("{} is gone after {duration_s} s", self.who(*participant)),
+            Change::SubscribeRules { participant, .. } => format!("{} gets rules", self.who(*participant)),
             Change::TrackPublished { participant, track, .. } => {
                 format!("{} publishes {}", self.who(*participant), track_words(track))
             }
@@ -340,6 +349,7 @@ impl World {
                 participant, priority, ..
             } => format!("{} ranks {}", self.who(*participant), priority.as_str()),
             Change::TrackUnpublished { participant, .. } => format!("{} unpublishes", self.who(*participant)),
+            Change::ParticipantAnonymized { participant } => format!("{} is anonymized", self.who(*participant)),
             Change::RoomCompleted { duration_s, .. } => format!("room over after {duration_s} s"),
         }
     }
@@ -355,12 +365,21 @@ impl World {
 
     fn participant(&self, about: &ParticipantView) -> String {
         assert!(
-            self.who(about.sid).starts_with(&about.identity),
+            self.who(about.sid).starts_with(&about.identity) || about.identity == about.sid.to_string(),
             "the SID's own identity"
         );
         let tracks = list(&about.tracks, track_words);
         let status = about.status.as_str();
-        format!("{}@{} {status} [{tracks}]", self.who(about.sid), about.revision)
+        let anonymous = if about.identity == about.sid.to_string() {
+            " (anonymous)"
+        } else {
+            ""
+        };
+        format!(
+            "{}@{}{anonymous} {status} [{tracks}]",
+            self.who(about.sid),
+            about.revision
+        )
     }
 
     fn subscriptions(&self, tracks: &[Subscription]) -> String {

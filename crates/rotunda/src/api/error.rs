@@ -6,7 +6,7 @@ use axum::Json;
 use axum::http::header::{CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use protocol::rest::ErrorBody;
+use protocol::rest::{ErrorBody, ErrorDetails};
 use store::StoreError;
 
 use super::path::RequestPath;
@@ -53,6 +53,9 @@ pub(super) enum ApiError {
     /// A fault with a number of its own.
     #[error("{}", .0.message())]
     Fault(Fault),
+    /// The rules are no valid list; why.
+    #[error("{}", Fault::SubscribeRules.message())]
+    SubscribeRules(String),
     /// The account asks more often than it may; how long until it may again.
     #[error("Too Many Requests")]
     TooManyRequests(Duration),
@@ -109,7 +112,7 @@ faults! {
     RoomStatus = 53112 "Status is invalid",
     /// The name is that of a room in progress.
     RoomExists = 53113 "Room exists",
-    /// `LargeRoom`.
+    /// A parameter that rooms of this type do not have.
     RoomParameters = 53114 "Room creation parameter(s) incompatible with the Room type",
     /// No region of the API.
     MediaRegion = 53115 "MediaRegion is invalid",
@@ -119,14 +122,14 @@ faults! {
     RecordingRules = 53120 "Invalid Recording Rule(s)",
     /// Recording is not there yet.
     Recording = 53122 "The recording operation requested is not supported for the Room type",
-    /// Outside 600 to 86400 seconds.
+    /// Outside 600 seconds to the server's bound.
     MaxParticipantDuration = 53123 "MaxParticipantDuration is out of range",
-    /// One of the types that the vendor gave up.
-    LegacyRoomType = 53126 "Legacy room type no longer supported",
-    /// Rooms without video.
-    AudioOnly = 53127 "audioOnly no longer supported",
+    /// `AudioOnly` in a room that is no group.
+    AudioOnly = 53124 "The AudioOnly flag is not supported for the Room type",
     /// Not `disconnected`.
     ParticipantStatus = 53209 "Participant status is invalid",
+    /// No rules.
+    SubscribeRules = 53215 "Invalid Subscribe Rule(s)",
 }
 
 impl ApiError {
@@ -139,7 +142,9 @@ impl ApiError {
     pub(super) fn of_rooms(error: RoomsError, path: &RequestPath) -> Self {
         match error {
             RoomsError::RoomExists => Fault::RoomExists.into(),
-            RoomsError::RoomNotFound | RoomsError::ParticipantNotFound => Self::not_found(path),
+            RoomsError::RoomNotFound | RoomsError::ParticipantNotFound | RoomsError::NotMadeByJoining => {
+                Self::not_found(path)
+            }
             RoomsError::RoomNotInProgress => Fault::RoomStatus.into(),
             RoomsError::Busy => Self::Busy,
             RoomsError::Store(error) => error.into(),
@@ -158,6 +163,7 @@ impl ApiError {
             Self::Slow => (StatusCode::REQUEST_TIMEOUT, 20001),
             Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, 20001),
             Self::Fault(fault) => (StatusCode::BAD_REQUEST, fault.code()),
+            Self::SubscribeRules(_) => (StatusCode::BAD_REQUEST, Fault::SubscribeRules.code()),
             Self::TooManyRequests(_) => (StatusCode::TOO_MANY_REQUESTS, 20429),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, 20503),
             Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, 20500),
@@ -218,6 +224,9 @@ impl IntoResponse for ApiError {
         let mut body = ErrorBody::new(status.as_u16(), code, self.to_string());
         if matches!(self, Self::Unauthorized) {
             body.detail = Some("Your AccountSid or AuthToken was incorrect.");
+        }
+        if let Self::SubscribeRules(reason) = &self {
+            body.details = Some(ErrorDetails { reason: reason.clone() });
         }
         (status, self.headers(), Json(body)).into_response()
     }

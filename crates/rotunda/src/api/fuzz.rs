@@ -46,7 +46,7 @@ pub fn form(bytes: &[u8]) {
     if let Ok(Some(text)) = params.text("DateCreatedAfter") {
         let _moment = Moment::read("DateCreatedAfter", text);
     }
-    if let Ok(room) = new_room(&params, &Settings::ephemeral()) {
+    if let Ok(room) = new_room(&params, &Settings::ephemeral().rooms) {
         assert!(room.max_participants >= 1);
         assert!(
             room.unique_name

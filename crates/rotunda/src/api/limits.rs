@@ -41,10 +41,10 @@ pub(super) const ROOM_NAME_CHARS_MAX: usize = 128;
 /// Characters of a `StatusCallback`; as many or more is 53111 (rest.md section 4).
 pub(super) const STATUS_CALLBACK_CHARS: usize = 1024;
 
-/// Participants a room takes when its creator says nothing, if the server's own bound is not lower.
-pub(super) const MAX_PARTICIPANTS_DEFAULT: u32 = 50;
-
 /// Tracks that may be published in a room at once, as rooms report it (rest.md section 8.1).
 pub(super) const MAX_CONCURRENT_PUBLISHED_TRACKS: u32 = 170;
 
 const _: () = assert!(PAGE_SIZE_DEFAULT <= PAGE_SIZE_MAX);
+
+/// Characters of why a request is refused, where the reason may quote the request.
+pub(super) const REASON_CHARS_MAX: usize = 200;

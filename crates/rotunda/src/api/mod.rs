@@ -1,4 +1,4 @@
-//! The REST API below `/v1` (rest.md): rooms and participants.
+//! The REST API below `/v1` (rest.md): rooms, participants, tracks and who receives them.
 //!
 //! A handler extracts (`auth` says for whom, `path` what is addressed, `params` what was
 //! sent), asks the store or the room, and converts the row to its resource.
@@ -20,5 +20,7 @@ mod path;
 mod room;
 mod room_creation;
 mod router;
+mod subscribe_rules;
+mod track;
 
 pub use router::router;

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use protocol::rest::Meta;
-use room::{AccountSid, RoomSid, Timestamp};
+use room::{AccountSid, ParticipantSid, RoomSid, Timestamp};
 use store::{Page, PageRequest, Position};
 
 use super::base_url::BaseUrl;
@@ -36,6 +36,31 @@ pub(super) enum List {
     Rooms,
     /// The participants of a room.
     Participants(RoomSid),
+    /// What a participant publishes.
+    PublishedTracks(ParticipantSid),
+    /// What a participant receives.
+    SubscribedTracks(ParticipantSid),
+}
+
+impl List {
+    fn text(self) -> Option<String> {
+        match self {
+            Self::Rooms => None,
+            Self::Participants(room) => Some(room.to_string()),
+            Self::PublishedTracks(participant) => Some(format!("published {participant}")),
+            Self::SubscribedTracks(participant) => Some(format!("subscribed {participant}")),
+        }
+    }
+
+    fn read(text: Option<&str>) -> Option<Self> {
+        Some(match text.map(|text| text.split_once(' ').ok_or(text)) {
+            None => Self::Rooms,
+            Some(Err(room)) => Self::Participants(room.parse().ok()?),
+            Some(Ok(("published", participant))) => Self::PublishedTracks(participant.parse().ok()?),
+            Some(Ok(("subscribed", participant))) => Self::SubscribedTracks(participant.parse().ok()?),
+            Some(Ok(_)) => return None,
+        })
+    }
 }
 
 /// Filters as they were given: names and decoded values, in the order of the URLs.
@@ -58,21 +83,17 @@ pub(super) struct Cursor {
     pub(super) position: Position,
 }
 
-/// A cursor as it is written: account, list, filters, status, direction, `created`, SID.
+/// A cursor as it is written: account, list ([`List::text`]), filters, status, direction, `created`, SID.
 type Wire = (String, Option<String>, Filters, String, bool, i64, String);
 
 impl Cursor {
     /// The token for it.
     pub(super) fn seal(&self, key: &[u8; 32]) -> String {
-        let room = match self.list {
-            List::Rooms => None,
-            List::Participants(room) => Some(room.to_string()),
-        };
         let Position { created, sid } = self.position;
         let sid = format!("{:032x}", u128::from_be_bytes(sid));
         let wire: Wire = (
             self.account.to_string(),
-            room,
+            self.list.text(),
             self.filters.clone(),
             self.status.clone(),
             self.backwards,
@@ -98,11 +119,8 @@ impl Cursor {
         if version != VERSION || hmac::verify(&mac(key), body, tag).is_err() {
             return None;
         }
-        let (account, room, filters, status, backwards, created, sid): Wire = serde_json::from_slice(body).ok()?;
-        let list = match room {
-            None => List::Rooms,
-            Some(room) => List::Participants(room.parse().ok()?),
-        };
+        let (account, list, filters, status, backwards, created, sid): Wire = serde_json::from_slice(body).ok()?;
+        let list = List::read(list.as_deref())?;
         let sid = u128::from_str_radix(&sid, 16).ok()?.to_be_bytes();
         let position = Position {
             created: Timestamp(created),

@@ -34,7 +34,11 @@ fn a_token_opens_as_it_was_sealed() {
         backwards: false,
         ..cursor()
     };
-    for cursor in [cursor(), rooms] {
+    let [published, subscribed] = [List::PublishedTracks, List::SubscribedTracks].map(|list| Cursor {
+        list: list(ParticipantSid::from_bytes([3; 16])),
+        ..cursor()
+    });
+    for cursor in [cursor(), rooms, published, subscribed] {
         let token = cursor.seal(&KEY);
         assert_eq!(Cursor::open(&token, &KEY), Some(cursor));
         assert!(

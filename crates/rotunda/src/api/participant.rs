@@ -1,10 +1,10 @@
-//! Participants of a room: list, fetch, disconnect (rest.md section 9).
+//! Participants of a room: list, fetch, disconnect, anonymize (rest.md section 9).
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use protocol::rest::{ParticipantPage, ParticipantResource};
+use protocol::rest::{AnonymizedResource, ParticipantPage, ParticipantResource};
 use room::{ParticipantStatus, RoomSid, RoomStatus};
 use store::{ParticipantFilter, ParticipantRow, Position};
 
@@ -48,6 +48,32 @@ pub(super) async fn update(
         }
     };
     Ok((StatusCode::ACCEPTED, Json(resource(row, &base))))
+}
+
+/// `POST /v1/Rooms/{Room}/Participants/{Participant}/Anonymize`: erases the identity, in any state. Nothing of it is left in
+/// the database's files when this is answered. Repeating changes nothing.
+pub(super) async fn anonymize(
+    State(app): State<App>,
+    base: BaseUrl,
+    ParticipantOf { participant, path }: ParticipantOf,
+    actor: Actor,
+) -> Result<Json<AnonymizedResource>, ApiError> {
+    let (account, room, sid) = (participant.account, participant.room, participant.sid);
+    let by = actor.audit(
+        account,
+        "anonymize-participant",
+        room,
+        Some(sid),
+        StatusCode::OK.as_u16(),
+    );
+    let row = app.rooms.anonymize_audited(account, room, sid, Some(by)).await;
+    let row = row.map_err(|error| ApiError::of_rooms(error, &path))?;
+    let mut resource = resource(row, &base);
+    // The schema of this answer has no word for one whose connection is lost for the moment.
+    if resource.status == ParticipantStatus::Reconnecting.as_str() {
+        resource.status = ParticipantStatus::Connected.as_str();
+    }
+    Ok(Json(AnonymizedResource(resource)))
 }
 
 /// `GET /v1/Rooms/{Room}/Participants`: of a room in progress those connected, of a completed one

@@ -50,6 +50,14 @@ impl RequestPath {
         self.segment(5, "Sid")
     }
 
+    /// The decoded segment behind `…/Participants/{Participant}/PublishedTracks/` and its like.
+    ///
+    /// # Errors
+    /// As [`RequestPath::segment`].
+    pub(super) fn track(&self) -> Result<String, ApiError> {
+        self.segment(7, "Sid")
+    }
+
     /// # Errors
     /// What is not UTF-8 names nothing: not found. U+0000 is refused (rest.md 26.6).
     fn segment(&self, index: usize, name: &'static str) -> Result<String, ApiError> {

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use protocol::rest::{RoomLinks, RoomPage, RoomResource};
-use room::RoomStatus;
+use room::{RoomStatus, RoomType};
 use store::{CallbackMethod, Page, Position, RoomFilter, RoomRow};
 
 use super::actor::Actor;
@@ -28,7 +28,7 @@ pub(super) async fn create(
     path: RequestPath,
     Form(params): Form,
 ) -> Result<(StatusCode, Json<RoomResource>), ApiError> {
-    let room = new_room(&params, &app.settings)?;
+    let room = new_room(&params, &app.settings.rooms)?;
     let by = actor.audit(account, "create-room", room.sid, None, StatusCode::CREATED.as_u16());
     let row = app
         .rooms
@@ -161,17 +161,20 @@ fn resource(row: &RoomRow, base: &BaseUrl) -> RoomResource {
         },
         end_time: row.ended.map(Into::into),
         duration: row.duration_s,
-        kind: "group",
+        kind: row.new.kind.as_str(),
         max_participants: row.new.max_participants,
         max_participant_duration: row.new.max_participant_duration_s,
-        max_concurrent_published_tracks: Some(MAX_CONCURRENT_PUBLISHED_TRACKS),
+        max_concurrent_published_tracks: Some(match row.new.kind {
+            RoomType::Group | RoomType::GroupSmall => MAX_CONCURRENT_PUBLISHED_TRACKS,
+            RoomType::Go | RoomType::PeerToPeer => 0,
+        }),
         record_participants_on_connect: false,
         video_codecs: row.new.video_codecs.clone(),
         media_region: row.new.media_region.clone(),
-        audio_only: false,
+        audio_only: row.new.audio_only,
         empty_room_timeout: row.new.empty_room_timeout_min,
         unused_room_timeout: row.new.unused_room_timeout_min,
-        large_room: false,
+        large_room: row.new.large_room,
         links: RoomLinks::of(&url),
         url,
     }

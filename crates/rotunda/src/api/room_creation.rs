@@ -5,15 +5,15 @@
 
 use std::ops::RangeInclusive;
 
-use room::RoomSid;
+use room::{RoomSid, RoomType};
 use serde_json::Value;
 use store::{CallbackMethod, NewRoom};
 use url::Url;
 
 use super::error::{ApiError, Fault};
-use super::limits::{MAX_PARTICIPANTS_DEFAULT, ROOM_NAME_CHARS_MAX, STATUS_CALLBACK_CHARS};
+use super::limits::{ROOM_NAME_CHARS_MAX, STATUS_CALLBACK_CHARS};
 use super::params::Params;
-use crate::config::Settings;
+use crate::config::{RoomSettings, VIDEO_CODECS, dedup};
 use crate::rooms::wall;
 
 /// The regions of the API (rest.md section 8.2), `gll` aside.
@@ -22,11 +22,8 @@ const REGIONS: [&str; 9] = ["au1", "br1", "de1", "ie1", "in1", "jp1", "sg1", "us
 /// The region that means: wherever the first participant is.
 const NEAREST: &str = "gll";
 
-/// What the API calls a room's codecs; also the default, in this order.
-const VIDEO_CODECS: [&str; 2] = ["VP8", "H264"];
-
-/// Seconds.
-const MAX_PARTICIPANT_DURATION_S: RangeInclusive<u32> = 600..=86_400;
+/// Shortest `MaxParticipantDuration`, seconds.
+const PARTICIPANT_DURATION_S_MIN: u32 = 600;
 
 /// Minutes.
 const ROOM_TIMEOUT_MIN: RangeInclusive<u32> = 1..=60;
@@ -35,51 +32,66 @@ const ROOM_TIMEOUT_MIN: RangeInclusive<u32> = 1..=60;
 ///
 /// # Errors
 /// The first parameter that is wrong, or asks for what is not there yet.
-pub(super) fn new_room(params: &Params, settings: &Settings) -> Result<NewRoom, ApiError> {
-    check_type(params)?;
+pub(super) fn new_room(params: &Params, settings: &RoomSettings) -> Result<NewRoom, ApiError> {
+    let kind = kind(params)?;
+    let audio_only = params.flag("AudioOnly")?;
+    let large_room = params.flag("LargeRoom")?;
+    check_fit(params, kind, audio_only, large_room)?;
     refuse_what_is_not_there(params)?;
-    let max_participants = 1..=settings.max_participants;
+    let max_participants = 1..=settings.participants_max(kind);
+    let max_participant_duration_s = PARTICIPANT_DURATION_S_MIN..=settings.max_participant_duration_s;
     let mut sid = [0; 16];
     aws_lc_rs::rand::fill(&mut sid).map_err(|_| ApiError::Busy)?;
     Ok(NewRoom {
         sid: RoomSid::from_bytes(sid),
         unique_name: unique_name(params)?,
+        kind,
+        audio_only,
+        large_room,
         ad_hoc: false,
         status_callback: status_callback(params)?,
         status_callback_method: status_callback_method(params)?,
         max_participants: number(params, "MaxParticipants", &max_participants, Fault::MaxParticipants)?
-            .unwrap_or(MAX_PARTICIPANTS_DEFAULT.min(settings.max_participants)),
+            .unwrap_or(settings.participants_default(kind)),
         max_participant_duration_s: number(
             params,
             "MaxParticipantDuration",
-            &MAX_PARTICIPANT_DURATION_S,
+            &max_participant_duration_s,
             Fault::MaxParticipantDuration,
         )?
-        .unwrap_or(14_400),
+        .unwrap_or(settings.participant_duration_default_s()),
         empty_room_timeout_min: number(params, "EmptyRoomTimeout", &ROOM_TIMEOUT_MIN, Fault::Timeout)?.unwrap_or(5),
         unused_room_timeout_min: number(params, "UnusedRoomTimeout", &ROOM_TIMEOUT_MIN, Fault::Timeout)?.unwrap_or(5),
-        video_codecs: video_codecs(params)?,
+        video_codecs: if audio_only { Vec::new() } else { video_codecs(params)? },
         media_region: Some(media_region(params, settings)?),
         at: wall(),
     })
 }
 
-fn check_type(params: &Params) -> Result<(), ApiError> {
+fn kind(params: &Params) -> Result<RoomType, ApiError> {
     match params.text("Type")? {
-        None | Some("group") => Ok(()),
-        Some("go" | "peer-to-peer" | "group-small") => Err(Fault::LegacyRoomType.into()),
-        Some(_) => Err(Fault::RoomType.into()),
+        None => Ok(RoomType::Group),
+        Some(word) => RoomType::from_word(word).ok_or(Fault::RoomType.into()),
     }
+}
+
+/// Refuses what does not go with the room's type, whatever its value (rest.md section 8.2): media of `go` and
+/// `peer-to-peer` rooms has no server in the hosted API, so there is no choice of its region and codecs.
+fn check_fit(params: &Params, kind: RoomType, audio_only: bool, large_room: bool) -> Result<(), ApiError> {
+    if audio_only && kind != RoomType::Group {
+        return Err(Fault::AudioOnly.into());
+    }
+    let has_codecs = !params.texts("VideoCodecs")?.is_empty();
+    let chooses_media = has_codecs || params.text("MediaRegion")?.is_some();
+    let has_no_choice = matches!(kind, RoomType::Go | RoomType::PeerToPeer);
+    if (large_room && kind != RoomType::Group) || (chooses_media && has_no_choice) || (has_codecs && audio_only) {
+        return Err(Fault::RoomParameters.into());
+    }
+    Ok(())
 }
 
 fn refuse_what_is_not_there(params: &Params) -> Result<(), ApiError> {
     const NOT_YET: &str = "Rotunda does not have transcriptions yet";
-    if params.flag("AudioOnly")? {
-        return Err(Fault::AudioOnly.into());
-    }
-    if params.flag("LargeRoom")? {
-        return Err(Fault::RoomParameters.into());
-    }
     if params.flag("RecordParticipantsOnConnect")? {
         return Err(Fault::Recording.into());
     }
@@ -175,10 +187,9 @@ fn video_codecs(params: &Params) -> Result<Vec<String>, ApiError> {
                 why: "it is neither VP8 nor H264",
             });
         }
-        if !codecs.iter().any(|given| given == codec) {
-            codecs.push(codec.to_owned());
-        }
+        codecs.push(codec.to_owned());
     }
+    dedup(&mut codecs);
     Ok(if codecs.is_empty() {
         VIDEO_CODECS.map(str::to_owned).to_vec()
     } else {
@@ -187,10 +198,13 @@ fn video_codecs(params: &Params) -> Result<Vec<String>, ApiError> {
 }
 
 /// Media is handled here, so the only region there is is the one that was set.
-fn media_region(params: &Params, settings: &Settings) -> Result<String, ApiError> {
+fn media_region(params: &Params, settings: &RoomSettings) -> Result<String, ApiError> {
     match params.text("MediaRegion")? {
         None | Some(NEAREST) => Ok(settings.media_region.clone()),
         Some(region) if region == settings.media_region => Ok(region.to_owned()),
+        Some(region) if settings.accept_media_regions.iter().any(|accepted| accepted == region) => {
+            Ok(settings.media_region.clone())
+        }
         Some(region) if REGIONS.contains(&region) => Err(Fault::MediaRegionEmpty.into()),
         Some(_) => Err(Fault::MediaRegion.into()),
     }

@@ -2,12 +2,12 @@
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, any, get};
+use axum::routing::{MethodRouter, any, get, post};
 
 use super::auth::Caller;
 use super::error::ApiError;
 use super::path::RequestPath;
-use super::{cors, participant, room};
+use super::{cors, participant, room, subscribe_rules, track};
 use crate::app::App;
 
 /// Everything below `/v1`, to be merged into the server's router. Sets no fallback of its own:
@@ -20,6 +20,30 @@ pub fn router(app: App) -> Router {
         (
             "/v1/Rooms/{room}/Participants/{participant}",
             get(participant::fetch).post(participant::update),
+        ),
+        (
+            "/v1/Rooms/{room}/Participants/{participant}/Anonymize",
+            post(participant::anonymize),
+        ),
+        (
+            "/v1/Rooms/{room}/Participants/{participant}/PublishedTracks",
+            get(track::list_published),
+        ),
+        (
+            "/v1/Rooms/{room}/Participants/{participant}/PublishedTracks/{track}",
+            get(track::fetch_published),
+        ),
+        (
+            "/v1/Rooms/{room}/Participants/{participant}/SubscribedTracks",
+            get(track::list_subscribed),
+        ),
+        (
+            "/v1/Rooms/{room}/Participants/{participant}/SubscribedTracks/{track}",
+            get(track::fetch_subscribed),
+        ),
+        (
+            "/v1/Rooms/{room}/Participants/{participant}/SubscribeRules",
+            get(subscribe_rules::fetch).post(subscribe_rules::replace),
         ),
     ];
     let router = here.into_iter().fold(Router::new(), |router, (path, methods)| {
@@ -39,27 +63,6 @@ pub fn router(app: App) -> Router {
 
 /// What the API has and this server does not (rest.md section 1.5), and how to call it.
 const NOT_YET: &[(&str, &str)] = &[
-    ("/v1/Rooms/{room}/Participants/{participant}/Anonymize", "Anonymize"),
-    (
-        "/v1/Rooms/{room}/Participants/{participant}/PublishedTracks",
-        "PublishedTracks",
-    ),
-    (
-        "/v1/Rooms/{room}/Participants/{participant}/PublishedTracks/{track}",
-        "PublishedTracks",
-    ),
-    (
-        "/v1/Rooms/{room}/Participants/{participant}/SubscribedTracks",
-        "SubscribedTracks",
-    ),
-    (
-        "/v1/Rooms/{room}/Participants/{participant}/SubscribedTracks/{track}",
-        "SubscribedTracks",
-    ),
-    (
-        "/v1/Rooms/{room}/Participants/{participant}/SubscribeRules",
-        "SubscribeRules",
-    ),
     ("/v1/Rooms/{room}/RecordingRules", "RecordingRules"),
     ("/v1/Rooms/{room}/Recordings", "Recordings"),
     ("/v1/Rooms/{room}/Recordings/{recording}", "Recordings"),

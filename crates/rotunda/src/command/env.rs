@@ -122,8 +122,11 @@ pub(super) fn known(options: &Options, of_dev: bool) -> Result<Known, Failure> {
     })
 }
 
+/// All accounts and all keys of a database.
+type Credentials = (Vec<Account>, Vec<ApiKey>);
+
 /// What the database has, and where that is.
-fn stored(settings: &Settings) -> Result<(String, (Vec<Account>, Vec<ApiKey>)), Failure> {
+fn stored(settings: &Settings) -> Result<(String, Credentials), Failure> {
     if let Some(url) = &settings.database {
         let read = runtime()?.block_on(PostgresStore::read_credentials(url));
         return Ok((url.to_string(), read.map_err(|error| unreadable(&error))?));

@@ -7,10 +7,13 @@
 mod faults;
 mod layers;
 mod raw;
+mod rooms;
 mod settings;
 
 pub use faults::ConfigError;
 pub use layers::{Environment, Written};
 pub use raw::{List, Raw, SecretText, Text};
+pub use rooms::{AdHocSettings, RoomSettings};
+pub(crate) use rooms::{VIDEO_CODECS, dedup};
 pub use settings::{Advertised, Certificate, Data, PresetAccount, PresetApiKey, Settings};
 pub(crate) use settings::{covered, local, signaling_url};

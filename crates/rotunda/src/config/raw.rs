@@ -62,6 +62,27 @@ options! {
         /// Largest MaxParticipants that a room may ask for, 1 to 100000; without asking, it gets at most 50 [env: ROTUNDA_MAX_PARTICIPANTS] [default: 1000]
         #[arg(long, value_name = "NUMBER")]
         max_participants: Text,
+        /// Largest MaxParticipantDuration that a room may ask for, seconds, 600 to 2592000 [env: ROTUNDA_MAX_PARTICIPANT_DURATION_S] [default: 86400]
+        #[arg(long, value_name = "SECONDS")]
+        max_participant_duration_s: Text,
+        /// Seconds after which a room is completed, whoever is in it, 60 to 31536000 [env: ROTUNDA_MAX_ROOM_DURATION_S] [default: never]
+        #[arg(long, value_name = "SECONDS")]
+        max_room_duration_s: Text,
+        /// Whether joining an unknown name makes a room [env: ROTUNDA_AD_HOC_ROOMS] [default: true]
+        #[arg(long, value_name = "true|false")]
+        ad_hoc_rooms: Text,
+        /// Type of rooms that joining makes: group, go, peer-to-peer or group-small [env: ROTUNDA_AD_HOC_TYPE] [default: group]
+        #[arg(long, value_name = "TYPE")]
+        ad_hoc_type: Text,
+        /// Participants at once in a room that joining makes [env: ROTUNDA_AD_HOC_MAX_PARTICIPANTS] [default: as in a room made without MaxParticipants]
+        #[arg(long, value_name = "NUMBER")]
+        ad_hoc_max_participants: Text,
+        /// Video codecs of rooms that joining makes, by commas: VP8, H264 [env: ROTUNDA_AD_HOC_VIDEO_CODECS] [default: VP8,H264]
+        #[arg(long, value_name = "CODEC,...")]
+        ad_hoc_video_codecs: List,
+        /// Other MediaRegions that rooms may ask for, by commas; they get this server's [env: ROTUNDA_ACCEPT_MEDIA_REGIONS] [default: none]
+        #[arg(long, value_name = "NAME,...")]
+        accept_media_regions: List,
         /// The MediaRegion that rooms report [env: ROTUNDA_MEDIA_REGION] [default: us1]
         #[arg(long, value_name = "NAME")]
         media_region: Text,
@@ -125,6 +146,11 @@ impl Raw {
             media_addr: text("0.0.0.0:8081"),
             session_timeout_s: text("30"),
             max_participants: text("1000"),
+            max_participant_duration_s: text("86400"),
+            ad_hoc_rooms: text("true"),
+            ad_hoc_type: text("group"),
+            ad_hoc_video_codecs: Some(List(vec!["VP8".to_owned(), "H264".to_owned()])),
+            accept_media_regions: Some(List::default()),
             media_region: text("us1"),
             rest_requests_per_s: text("2000"),
             joins_per_s: text("2000"),
@@ -208,7 +234,11 @@ impl Visitor<'_> for TextVisitor {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text or a whole number")
+        f.write_str("a text, a whole number, true or false")
+    }
+
+    fn visit_bool<E: de::Error>(self, flag: bool) -> Result<String, E> {
+        Ok(flag.to_string())
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {

@@ -13,6 +13,7 @@ use tracing_subscriber::filter::Targets;
 use url::Url;
 
 use super::raw::{Raw, SecretText, Text};
+use super::rooms::RoomSettings;
 use super::{ConfigError, Environment, Written};
 use crate::door::DoorSettings;
 use crate::limits;
@@ -40,12 +41,10 @@ pub struct Settings {
     pub cors_allow_origins: Vec<String>,
     /// How long a participant whose connection was lost stays in the room.
     pub session_timeout: Duration,
-    /// Largest `MaxParticipants`.
-    pub max_participants: u32,
+    /// What rooms may be made with.
+    pub rooms: RoomSettings,
     /// How many and how fast.
     pub door: DoorSettings,
-    /// `MediaRegion`, as rooms report it.
-    pub media_region: String,
     /// How long what is over is kept.
     pub keep: Keep,
     /// Made or changed at the start.
@@ -151,9 +150,8 @@ impl Settings {
             certificate: None,
             cors_allow_origins: Vec::new(),
             session_timeout: Duration::from_secs(30),
-            max_participants: 1000,
+            rooms: RoomSettings::default(),
             door: DoorSettings::default(),
-            media_region: "us1".to_owned(),
             keep: Keep::default(),
             account: None,
             api_key: None,
@@ -194,13 +192,8 @@ impl Settings {
             raw.session_timeout_s.as_ref(),
             limits::SESSION_TIMEOUT_S,
         );
-        let max_participants = reader.number(
-            "max_participants",
-            raw.max_participants.as_ref(),
-            limits::MAX_PARTICIPANTS,
-        );
+        let rooms = reader.rooms(raw);
         let door = reader.door(raw);
-        let media_region = reader.optional("media_region", raw.media_region.as_ref(), region);
         let keep = Keep {
             rooms: reader.days("keep_rooms_days", raw.keep_rooms_days.as_ref()),
             events: reader.days("keep_events_days", raw.keep_events_days.as_ref()),
@@ -231,9 +224,8 @@ impl Settings {
             Some(http_addr),
             Some(media_addr),
             Some(session_timeout_s),
-            Some(max_participants),
+            Some(rooms),
             Some(door),
-            Some(media_region),
             Some(log),
             true,
         ) = (
@@ -241,9 +233,8 @@ impl Settings {
             http_addr,
             media_addr,
             session_timeout_s,
-            max_participants,
+            rooms,
             door,
-            media_region,
             log,
             faults.is_empty(),
         )
@@ -260,9 +251,8 @@ impl Settings {
             certificate,
             cors_allow_origins: cors,
             session_timeout: Duration::from_secs(session_timeout_s.into()),
-            max_participants,
+            rooms,
             door,
-            media_region,
             keep,
             account: account.map(|(sid, auth_token)| PresetAccount { sid, auth_token }),
             api_key: api_key.map(|(sid, secret)| PresetApiKey { sid, secret }),
@@ -345,7 +335,7 @@ fn reachable(ip: IpAddr, with_ipv6: bool) -> bool {
 }
 
 /// Reads options and gathers what is wrong with them.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     written: &'a Written,
     faults: Vec<String>,
 }
@@ -356,7 +346,7 @@ impl Reader<'_> {
     }
 
     /// An option that may be absent; `read` says what was wanted when it refuses.
-    fn optional<T>(
+    pub(super) fn optional<T>(
         &mut self,
         name: &str,
         text: Option<&Text>,
@@ -368,7 +358,7 @@ impl Reader<'_> {
             .ok()
     }
 
-    fn each<'t, T>(
+    pub(super) fn each<'t, T>(
         &mut self,
         name: &str,
         texts: impl Iterator<Item = &'t String>,
@@ -394,7 +384,7 @@ impl Reader<'_> {
         })
     }
 
-    fn number(&mut self, name: &str, text: Option<&Text>, range: RangeInclusive<u32>) -> Option<u32> {
+    pub(super) fn number(&mut self, name: &str, text: Option<&Text>, range: RangeInclusive<u32>) -> Option<u32> {
         self.optional(name, text, |text| {
             let number = text.parse().ok().filter(|number| range.contains(number));
             number.ok_or_else(|| format!("a whole number from {} to {}", range.start(), range.end()))
@@ -599,7 +589,7 @@ fn origin(text: &str) -> Result<String, String> {
     }
 }
 
-fn region(text: &str) -> Result<String, String> {
+pub(super) fn region(text: &str) -> Result<String, String> {
     let fits = (1..=limits::MEDIA_REGION_LEN_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if fits {

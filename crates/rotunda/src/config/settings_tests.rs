@@ -28,9 +28,9 @@ fn nothing_written_gives_the_defaults() {
     assert_eq!(settings.http_addr.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.media_addr.to_string(), "0.0.0.0:8081");
     assert_eq!(settings.session_timeout, Duration::from_secs(30));
-    assert_eq!(settings.max_participants, 1000);
+    assert_eq!(settings.rooms.max_participants, 1000);
     assert_eq!(settings.door, DoorSettings::default());
-    assert_eq!(settings.media_region, "us1");
+    assert_eq!(settings.rooms.media_region, "us1");
     assert!(settings.advertise.is_empty() && settings.cors_allow_origins.is_empty());
     assert_eq!(settings.keep, Keep::default(), "everything, for ever");
     assert!(settings.public_url.is_none() && settings.certificate.is_none());
@@ -99,6 +99,13 @@ fn numbers_have_their_ranges() {
     let options = [
         ("SESSION_TIMEOUT_S", "301", "a whole number from 5 to 300"),
         ("MAX_PARTICIPANTS", "0", "a whole number from 1 to 100000"),
+        (
+            "MAX_PARTICIPANT_DURATION_S",
+            "599",
+            "a whole number from 600 to 2592000",
+        ),
+        ("MAX_ROOM_DURATION_S", "59", "a whole number from 60 to 31536000"),
+        ("AD_HOC_MAX_PARTICIPANTS", "1001", "a whole number from 1 to 1000"),
         ("REST_REQUESTS_PER_S", "-1", rate),
         ("JOINS_PER_S", "1.5", rate),
         ("JOINS_PER_ACCOUNT_PER_S", "many", rate),
@@ -118,6 +125,41 @@ fn numbers_have_their_ranges() {
     assert_eq!(settings.door.rest_requests_per_s, 0);
     let region = faults(&[("ROTUNDA_MEDIA_REGION", &"r".repeat(limits::MEDIA_REGION_LEN_MAX + 1))]);
     assert_eq!(region.len(), 1);
+}
+
+#[test]
+fn rooms_that_joining_makes_are_understood() {
+    let settings = understand(&[
+        ("HOME", "/h"),
+        ("ROTUNDA_AD_HOC_ROOMS", "false"),
+        ("ROTUNDA_AD_HOC_TYPE", "peer-to-peer"),
+        ("ROTUNDA_AD_HOC_MAX_PARTICIPANTS", "10"),
+        ("ROTUNDA_AD_HOC_VIDEO_CODECS", "H264,H264"),
+        ("ROTUNDA_ACCEPT_MEDIA_REGIONS", "de1, ie1"),
+        ("ROTUNDA_MAX_ROOM_DURATION_S", "86400"),
+    ])
+    .unwrap();
+    let ad_hoc = settings.rooms.ad_hoc;
+    assert!(!ad_hoc.allowed);
+    assert_eq!(
+        (ad_hoc.kind, ad_hoc.max_participants),
+        (room::RoomType::PeerToPeer, Some(10))
+    );
+    assert_eq!(ad_hoc.video_codecs, ["H264"]);
+    assert_eq!(settings.rooms.accept_media_regions, ["de1", "ie1"]);
+    assert_eq!(settings.rooms.max_room_duration, Some(Duration::from_secs(86_400)));
+    assert_eq!(understand(&[("HOME", "/h")]).unwrap().rooms, RoomSettings::default());
+    let faults = faults(&[
+        ("ROTUNDA_AD_HOC_ROOMS", "maybe"),
+        ("ROTUNDA_AD_HOC_TYPE", "open"),
+        ("ROTUNDA_AD_HOC_VIDEO_CODECS", "VP9"),
+    ]);
+    let expected = [
+        "ROTUNDA_AD_HOC_ROOMS: \"maybe\" is not true or false",
+        "ROTUNDA_AD_HOC_TYPE: \"open\" is not group, go, peer-to-peer or group-small",
+        "ROTUNDA_AD_HOC_VIDEO_CODECS: \"VP9\" is not VP8 or H264",
+    ];
+    assert_eq!(faults, expected);
 }
 
 #[test]

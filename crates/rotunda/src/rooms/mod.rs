@@ -1,5 +1,6 @@
 //! The registry of live rooms: one task for each owns its `room::Room`.
 
+mod anonymize;
 mod lag;
 mod limits;
 mod media;
@@ -8,6 +9,7 @@ mod seat;
 pub(crate) mod session;
 pub(crate) mod socket;
 mod streams;
+mod subscriptions;
 mod task;
 pub(crate) mod wire;
 
@@ -20,7 +22,7 @@ use std::time::Duration;
 use protocol::signaling::PeerConnectionState;
 use room::{
     AccountSid, Announced, AnnouncedTrack, ParticipantSid, Priority, Restored, RestoredParticipant, Room, RoomConfig,
-    RoomSid, RoomStatus, TrackKind, TrackSid,
+    RoomSid, RoomStatus, Rules, TrackKind, TrackSid,
 };
 use store::{Audit, CallbackMethod, LiveRoom, NewRoom, ParticipantRow, RoomRow, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -28,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::config::RoomSettings;
 use crate::memory_watch::MemoryWatch;
 use crate::store_watch::StoreWatch;
 use crate::webhooks::Waker;
@@ -36,6 +39,7 @@ use self::lag::StoreLag;
 pub use self::media::Media;
 use self::seat::Seat;
 use self::socket::{Outgoing, Socket};
+pub(crate) use self::subscriptions::initial_rules;
 pub(crate) use self::task::wall;
 use self::task::{Command, JoinCommand, RoomEnd, RoomTask, SyncCommand};
 
@@ -46,10 +50,8 @@ pub struct RoomsConfig {
     pub session_timeout: Duration,
     /// Where media can reach us.
     pub candidates: Arc<[SocketAddr]>,
-    /// Told to clients as signaling and media region.
-    pub media_region: String,
-    /// Participants at once in a room that a joining client makes.
-    pub ad_hoc_max_participants: u32,
+    /// What rooms may be made with.
+    pub rooms: RoomSettings,
 }
 
 /// Handle on the live rooms; cheap to clone.
@@ -113,6 +115,9 @@ pub enum RoomsError {
     /// No such participant in the room, in any state.
     #[error("there is no such participant")]
     ParticipantNotFound,
+    /// Code 53103: joining makes no rooms here.
+    #[error("there is no such room, and joining makes none")]
+    NotMadeByJoining,
     /// The room's queue is full, the server is about to stop, or the store cannot be written: try
     /// again.
     #[error("the room is busy")]
@@ -126,7 +131,7 @@ pub enum RoomsError {
 pub(crate) struct Arrival {
     pub(crate) account: AccountSid,
     pub(crate) identity: String,
-    pub(crate) subscribe_all: bool,
+    pub(crate) rules: Rules,
     pub(crate) announced: Announced,
     pub(crate) peers: Vec<PeerConnectionState>,
     pub(crate) socket: Socket,
@@ -422,7 +427,7 @@ impl Rooms {
         let Arrival {
             account,
             identity,
-            subscribe_all,
+            rules,
             announced,
             peers,
             socket,
@@ -430,7 +435,7 @@ impl Rooms {
         let command = JoinCommand {
             participant,
             identity: identity.clone(),
-            subscribe_all,
+            rules: rules.clone(),
             announced: announced.clone(),
             peers: peers.clone(),
             socket: socket.clone(),
@@ -451,7 +456,7 @@ impl Rooms {
         Err(NotJoined::Over(Box::new(Arrival {
             account,
             identity,
-            subscribe_all,
+            rules,
             announced,
             peers,
             socket,
@@ -510,6 +515,9 @@ impl Rooms {
             {
                 return Ok(row);
             }
+            if !self.shared.config.rooms.ad_hoc.allowed {
+                return Err(RoomsError::NotMadeByJoining);
+            }
             match self.create(account, self.ad_hoc_room(name)).await {
                 Err(RoomsError::RoomExists) => tokio::task::yield_now().await, // another client was faster
                 other => return other,
@@ -518,18 +526,26 @@ impl Rooms {
     }
 
     fn ad_hoc_room(&self, name: Option<&str>) -> NewRoom {
+        let rooms = &self.shared.config.rooms;
+        let kind = rooms.ad_hoc.kind;
         NewRoom {
             sid: RoomSid::from_bytes(random()),
             unique_name: name.map(ToOwned::to_owned),
+            kind,
+            audio_only: false,
+            large_room: false,
             ad_hoc: true,
             status_callback: None,
             status_callback_method: CallbackMethod::Post,
-            max_participants: self.shared.config.ad_hoc_max_participants,
-            max_participant_duration_s: 14_400,
+            max_participants: rooms
+                .ad_hoc
+                .max_participants
+                .unwrap_or_else(|| rooms.participants_default(kind)),
+            max_participant_duration_s: rooms.participant_duration_default_s(),
             empty_room_timeout_min: 5,
             unused_room_timeout_min: 5,
-            video_codecs: vec!["VP8".to_owned(), "H264".to_owned()],
-            media_region: Some(self.shared.config.media_region.clone()),
+            video_codecs: rooms.ad_hoc.video_codecs.clone(),
+            media_region: Some(rooms.media_region.clone()),
             at: task::wall(),
         }
     }
@@ -551,7 +567,7 @@ impl Rooms {
             participants.push(RestoredParticipant {
                 sid: from.row.sid,
                 identity: from.row.identity,
-                subscribe_all: from.subscribe_all,
+                rules: from.rules,
                 tracks: from.tracks,
                 stayed: since(from.row.created),
             });
@@ -619,6 +635,8 @@ impl Rooms {
             max_participant_duration: Duration::from_secs(new.max_participant_duration_s.into()),
             unused_timeout: Duration::from_secs(60 * u64::from(new.unused_room_timeout_min)),
             empty_timeout: Duration::from_secs(60 * u64::from(new.empty_room_timeout_min)),
+            max_age: self.shared.config.rooms.max_room_duration,
+            audio_only: new.audio_only,
             ad_hoc: new.ad_hoc,
             session_timeout: self.shared.config.session_timeout,
             first_revision: row.epoch.saturating_sub(1) << 32,
@@ -715,6 +733,7 @@ pub(crate) fn announced(participant: protocol::signaling::LocalParticipant) -> O
                     .as_deref()
                     .and_then(Priority::from_word)
                     .unwrap_or(Priority::Standard),
+                has_codec: true,
                 fresh: TrackSid::from_bytes(random()),
             })
         })

@@ -1,5 +1,6 @@
 //! A participant's seat in a room's task: its socket, its peer connection and what it receives.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -39,6 +40,10 @@ pub(super) struct Seat {
     /// What waits for [`room::Output::Admit`] or [`room::Output::Welcome`].
     pub(super) arriving: Vec<PeerConnectionState>,
     pub(super) subscriptions: Vec<Subscription>,
+    /// Number of each of them. A track that was not received for a while gets another, and so another id: the SDK keeps
+    /// dead track objects, and browsers tell of a track only when a section starts to send it.
+    numbers: BTreeMap<TrackSid, u64>,
+    last_number: u64,
     pub(super) subscribed_revision: u64,
     /// Ids that the last `subscribed` list told as impossible.
     unplaceable: Vec<Arc<str>>,
@@ -69,6 +74,8 @@ impl Seat {
             generation: 0,
             arriving: Vec::new(),
             subscriptions: Vec::new(),
+            numbers: BTreeMap::new(),
+            last_number: 0,
             subscribed_revision: first_revision,
             unplaceable: Vec::new(),
             is_stale: false,
@@ -77,9 +84,24 @@ impl Seat {
         }
     }
 
+    /// From now on it receives these.
+    pub(super) fn receive(&mut self, subscriptions: Vec<Subscription>) {
+        let known = std::mem::take(&mut self.numbers);
+        for subscription in &subscriptions {
+            let number = known.get(&subscription.track).copied().unwrap_or_else(|| {
+                self.last_number += 1;
+                self.last_number
+            });
+            self.numbers.insert(subscription.track, number);
+        }
+        self.subscriptions = subscriptions;
+        self.is_stale = true;
+    }
+
     /// The id that a track carries towards this participant.
     pub(super) fn media_id(&self, track: TrackSid, epoch: u64) -> Arc<str> {
-        format!("{track}-{epoch}-{}", self.generation).into()
+        let number = self.numbers.get(&track).copied().unwrap_or_default();
+        format!("{track}-{epoch}-{}-{number}", self.generation).into()
     }
 
     /// The next complete `subscribed` list. What the client has no format for is told as such.

@@ -4,6 +4,8 @@
 mod arrival;
 mod peers;
 
+use self::peers::mark_video;
+
 pub(super) use self::peers::is_answerable;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,7 +15,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use protocol::signaling::{PeerConnectionState, RoomUpdate, RoomUpdateBody, ServerMessage};
-use room::{Announced, Change, Dismissal, Input, Join, Now, Output, ParticipantSid, Room, SessionHash, Timestamp};
+use room::{
+    Announced, Change, Dismissal, Input, Join, Now, Output, ParticipantSid, Room, Rules, SessionHash, Timestamp,
+    TrackSid,
+};
 use sfu::Event;
 use store::{Audit, RoomRow, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -46,6 +51,27 @@ pub(super) enum Command {
         by: Option<Audit>,
         stored: oneshot::Sender<()>,
     },
+    Anonymize {
+        participant: ParticipantSid,
+        /// What its row says until now.
+        identity: String,
+        /// Who asked for it.
+        by: Option<Audit>,
+        stored: oneshot::Sender<()>,
+    },
+    Rules {
+        participant: ParticipantSid,
+        rules: Rules,
+        /// Who asked for it.
+        by: Option<Audit>,
+        /// Dropped without an answer if the participant is out.
+        stored: oneshot::Sender<()>,
+    },
+    /// Asks which tracks a participant is to receive; answered once all that led to it is stored.
+    Subscriptions {
+        participant: ParticipantSid,
+        answer: oneshot::Sender<Vec<TrackSid>>,
+    },
     Complete {
         /// Who asked for it.
         by: Option<Audit>,
@@ -56,7 +82,7 @@ pub(super) enum Command {
 pub(super) struct JoinCommand {
     pub(super) participant: ParticipantSid,
     pub(super) identity: String,
-    pub(super) subscribe_all: bool,
+    pub(super) rules: Rules,
     pub(super) announced: Announced,
     pub(super) peers: Vec<PeerConnectionState>,
     pub(super) socket: Socket,
@@ -83,6 +109,22 @@ pub(super) enum RoomEnd {
     Refused,
 }
 
+/// Who waits until a batch is stored, and what it is told then.
+enum Waiter {
+    Stored(oneshot::Sender<()>),
+    Subscriptions(oneshot::Sender<Vec<TrackSid>>, Vec<TrackSid>),
+}
+
+impl Waiter {
+    /// Who asked may be gone.
+    fn answer(self) {
+        match self {
+            Self::Stored(stored) => drop(stored.send(())),
+            Self::Subscriptions(answer, tracks) => drop(answer.send(tracks)),
+        }
+    }
+}
+
 type Write = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
 pub(super) struct RoomTask {
@@ -99,7 +141,7 @@ pub(super) struct RoomTask {
     /// Who asked for changes in batches not yet handed to the store; no more than those.
     audits: Vec<Audit>,
     writing: Option<(u64, Write)>,
-    waiting: Vec<(u64, oneshot::Sender<()>)>,
+    waiting: Vec<(u64, Waiter)>,
     /// The last batch that is stored.
     stored_batch: u64,
     ended: bool,
@@ -250,6 +292,31 @@ impl RoomTask {
                 by,
                 stored,
             } => self.change(Input::Remove { participant }, by, stored),
+            Command::Anonymize {
+                participant,
+                identity,
+                by,
+                stored,
+            } => {
+                if let Some(seat) = self.seats.get_mut(&participant) {
+                    seat.identity = participant.to_string();
+                }
+                self.change(Input::Anonymize { participant, identity }, by, stored);
+            }
+            Command::Rules {
+                participant,
+                rules,
+                by,
+                stored,
+            } => {
+                if self.room.contains(participant) {
+                    self.change(Input::SubscribeRules { participant, rules }, by, stored);
+                }
+            }
+            Command::Subscriptions { participant, answer } => {
+                let tracks = self.room.subscriptions(participant);
+                self.wait(Waiter::Subscriptions(answer, tracks));
+            }
             Command::Complete { by, stored } => self.change(Input::Complete, by, stored),
         }
     }
@@ -258,15 +325,19 @@ impl RoomTask {
     fn change(&mut self, input: Input, by: Option<Audit>, stored: oneshot::Sender<()>) {
         let before = self.room.last_batch();
         self.room.handle(input, now());
-        let batch = self.room.last_batch();
-        if batch > before {
+        if self.room.last_batch() > before {
             self.audits.extend(by);
         }
+        self.wait(Waiter::Stored(stored));
+    }
+
+    /// Answers once everything that was decided until now is stored: at once, if it is.
+    fn wait(&mut self, waiter: Waiter) {
+        let batch = self.room.last_batch();
         if batch > self.stored_batch {
-            self.waiting.push((batch, stored));
+            self.waiting.push((batch, waiter));
         } else {
-            // There was nothing to change. Who asked may be gone.
-            let _gone = stored.send(());
+            waiter.answer();
         }
     }
 
@@ -283,6 +354,10 @@ impl RoomTask {
         let mut seat = Seat::new(join.participant, join.identity.clone(), session, self.first_revision());
         seat.session_text = session_text;
         seat.socket = Some(join.socket);
+        let mut announced = join.announced;
+        if self.lacks_video_codec(&announced, &join.peers) {
+            mark_video(&mut announced);
+        }
         seat.arriving = join.peers;
         seat.admission_due = Some(Instant::now() + limits::ADMISSION_WAIT);
         self.seats.insert(join.participant, seat);
@@ -292,8 +367,8 @@ impl RoomTask {
             participant: join.participant,
             identity: join.identity,
             session,
-            subscribe_all: join.subscribe_all,
-            announced: join.announced,
+            rules: join.rules,
+            announced,
         };
         self.room.handle(Input::Join(join), now());
     }
@@ -315,13 +390,11 @@ impl RoomTask {
         seat.update = RoomUpdateBody::default();
         seat.arriving = sync.peers;
         let _gone = sync.taken.send(());
-        self.room.handle(
-            Input::Resume {
-                participant: sync.participant,
-                announced: sync.announced,
-            },
-            now(),
-        );
+        let (participant, mut announced) = (sync.participant, sync.announced);
+        if self.is_without_video_codec(participant) {
+            mark_video(&mut announced);
+        }
+        self.room.handle(Input::Resume { participant, announced }, now());
     }
 
     fn update(
@@ -334,7 +407,10 @@ impl RoomTask {
         if !self.is_current(participant, socket) {
             return;
         }
-        if let Some(announced) = announced {
+        if let Some(mut announced) = announced {
+            if self.is_without_video_codec(participant) {
+                mark_video(&mut announced);
+            }
             self.room.handle(Input::Tracks { participant, announced }, now());
         }
         for state in peers {
@@ -445,9 +521,9 @@ impl RoomTask {
         self.shared.callbacks.wake();
         self.stored_batch = batch;
         self.room.handle(Input::Stored { batch }, now());
-        // `extract_if` keeps the order; who asked may be gone.
+        // `extract_if` keeps the order.
         for (_, waiter) in self.waiting.extract_if(.., |(wanted, _)| *wanted <= batch) {
-            let _gone = waiter.send(());
+            waiter.answer();
         }
         None
     }

@@ -45,6 +45,8 @@ pub(super) fn published(published: room::Published) -> Published {
 
 fn fault_error(fault: TrackFault) -> TrackError {
     let (code, message) = match fault {
+        TrackFault::KindNotSupported => (53125, "The track kind is not supported by the Room"),
+        TrackFault::NoCodec => (53404, "No supported codec"),
         TrackFault::Invalid => (53300, "Track is invalid"),
         TrackFault::NameTooLong => (53302, "Track name is too long"),
         TrackFault::NameChars => (53303, "Track name contains invalid characters"),

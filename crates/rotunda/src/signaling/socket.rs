@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::door::SocketPlaces;
 use crate::rooms::socket::{Outgoing, Socket};
 use crate::rooms::wire::{busy, error};
-use crate::rooms::{Arrival, Attached, NotJoined, RoomsError, announced};
+use crate::rooms::{Arrival, Attached, NotJoined, RoomsError, announced, initial_rules};
 
 /// Longest heartbeat we agree to; the SDK asks for it.
 const HEARTBEAT_MAX_MS: u64 = 5_000;
@@ -246,12 +246,13 @@ impl Connection {
         let Some(list) = announced(connect.participant) else {
             return self.refuse(invalid()).await;
         };
+        let Some(rules) = initial_rules(connect.subscribe) else {
+            return self.refuse(invalid()).await;
+        };
         let arrival = Arrival {
             account: token.account,
             identity: token.identity.clone(),
-            subscribe_all: connect
-                .subscribe
-                .is_none_or(|subscribe| subscribe.rules.iter().any(|rule| rule.kind == "include")),
+            rules,
             announced: list,
             peers: connect.peer_connections,
             socket: self.socket.clone(),
@@ -441,6 +442,7 @@ fn room_refusal(fault: RoomsError) -> ServerMessage {
     match fault {
         RoomsError::RoomNotFound => error(53106, "Room not found"),
         RoomsError::RoomNotInProgress => error(53118, "Room completed"),
+        RoomsError::NotMadeByJoining => error(53103, "Unable to create Room"),
         RoomsError::Busy | RoomsError::Store(StoreError::Unavailable { .. }) => busy(),
         RoomsError::RoomExists | RoomsError::ParticipantNotFound => error(53104, "Unable to connect to Room"),
         RoomsError::Store(fault) => {

@@ -36,6 +36,7 @@ pub(super) fn message(due: &DueCallback, auth_token: &str) -> Message {
         account: due.account,
         room: due.room,
         room_name: due.room_name.clone(),
+        room_type: due.room_type,
         event: due.event,
         sequence: due.sequence,
         at: due.at,
@@ -99,7 +100,7 @@ fn short(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use room::{AccountSid, EventKind, RoomSid, Timestamp};
+    use room::{AccountSid, EventKind, RoomSid, RoomType, Timestamp};
 
     use super::*;
 
@@ -112,6 +113,7 @@ mod tests {
             account: AccountSid::from_bytes([1; 16]),
             room: RoomSid::from_bytes([2; 16]),
             room_name: "daily".to_owned(),
+            room_type: RoomType::Group,
             event: EventKind::RoomCreated,
             sequence: 0,
             at: Timestamp(0),

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use room::{AccountSid, Change, ParticipantSid, RoomSid, SessionHash};
+use room::{AccountSid, Change, ParticipantSid, RoomSid, RoomType, Rules, SessionHash};
 use store::{Account, CallbackMethod, NewRoom, SqliteStore};
 use tokio::sync::mpsc;
 
@@ -99,6 +99,9 @@ impl Fixture {
         let room = NewRoom {
             sid,
             unique_name: Some(format!("room {number}")),
+            kind: RoomType::Group,
+            audio_only: false,
+            large_room: false,
             ad_hoc: false,
             status_callback: Some(url),
             status_callback_method: method,
@@ -120,7 +123,7 @@ impl Fixture {
             participant: ParticipantSid::from_bytes([number; 16]),
             identity: format!("guest {number}"),
             session: SessionHash([number; 32]),
-            subscribe_all: true,
+            rules: Rules::everything(),
             at: wall(),
         };
         self.store.write(ACCOUNT, room, 1, vec![change]).await.unwrap();

@@ -25,6 +25,14 @@ pub(crate) async fn call(server: &Server) -> (Caller, Caller) {
 /// What holds while the store cannot be written, from the first line that says so on: media flows, the list is read,
 /// whatever is new is refused clearly.
 async fn new_work_is_refused_and_the_call_goes_on(server: &Server, call: (&Caller, &Caller), begun: &str) {
+    new_work_is_refused(server, call, begun).await;
+    server
+        .settles("daily", &[("alice", "connected"), ("bob", "connected")])
+        .await;
+}
+
+/// The same but for the list.
+pub(crate) async fn new_work_is_refused(server: &Server, call: (&Caller, &Caller), begun: &str) {
     until("it is said", async || !server.said(begun).is_empty()).await;
     both_hear(call.0, call.1).await;
     let (status, headers, body) = server
@@ -48,13 +56,10 @@ async fn new_work_is_refused_and_the_call_goes_on(server: &Server, call: (&Calle
     )
     .await;
     assert_eq!(newcomer.frame().await.unwrap()["type"], "busy");
-    server
-        .settles("daily", &[("alice", "connected"), ("bob", "connected")])
-        .await;
 }
 
 /// What holds once it can: it says so once, the refused work is taken, and so is what waited, in order.
-async fn all_is_well_again(server: &Server, begun: &str) {
+pub(crate) async fn all_is_well_again(server: &Server, begun: &str) {
     until("it is said that it works", async || !server.said(AGAIN).is_empty()).await;
     let (status, body) = server.post("/v1/Rooms", &[("UniqueName", "other")]).await;
     assert_eq!(status, 201, "{body}");

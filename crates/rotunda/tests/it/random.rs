@@ -85,9 +85,34 @@ fn random_forms_never_fail_the_server() {
         "MediaRegion",
         "RecordingRules",
         "AudioOnly",
+        "LargeRoom",
+        "MaxParticipantDuration",
         "EmptyRoomTimeout",
     ]);
-    let pair = (name, "[!-~]{0,12}").prop_map(|(name, value)| format!("{name}={value}"));
+    let value = prop_oneof![
+        "[!-~]{0,12}",
+        prop::sample::select(vec![
+            "group",
+            "go",
+            "peer-to-peer",
+            "group-small",
+            "true",
+            "false",
+            "VP8",
+            "H264",
+            "gll",
+            "us1",
+            "de1",
+            "1",
+            "2",
+            "3",
+            "10",
+            "600",
+            "86400",
+        ])
+        .prop_map(str::to_owned),
+    ];
+    let pair = (name, value).prop_map(|(name, value)| format!("{name}={value}"));
     let form = prop::collection::vec(pair, 0..3).prop_map(|list| list.join("&"));
     let mut runner = TestRunner::new(Config {
         cases: 200,

@@ -97,6 +97,11 @@ async fn parameters_out_of_range() {
         ("MaxParticipantDuration=86401", 53123),
         ("VideoCodecs=VP8&VideoCodecs=VP9", 20001),
         ("AudioOnly=yes", 20001),
+        ("LargeRoom=maybe", 20001),
+        ("Type=Group", 53108),
+        ("Type=go&MaxParticipants=3", 53107),
+        ("Type=group-small&MaxParticipants=5", 53107),
+        ("Type=peer-to-peer&MaxParticipants=11", 53107),
     ] {
         refused(&world, form, code).await;
     }
@@ -113,11 +118,6 @@ async fn parameters_out_of_range() {
 async fn what_is_not_there_yet_is_refused() {
     let world = World::start().await;
     for (form, code) in [
-        ("Type=go", 53126),
-        ("Type=peer-to-peer", 53126),
-        ("Type=group-small", 53126),
-        ("AudioOnly=true", 53127),
-        ("LargeRoom=true", 53114),
         ("RecordParticipantsOnConnect=true", 53122),
         (
             "RecordingRules=%5B%7B%22type%22%3A%22include%22%2C%22all%22%3Atrue%7D%5D",
@@ -131,6 +131,97 @@ async fn what_is_not_there_yet_is_refused() {
     ] {
         refused(&world, form, code).await;
     }
+}
+
+#[tokio::test]
+async fn every_type_with_its_own_caps() {
+    let world = World::start().await;
+    for (kind, max, tracks) in [
+        ("group", 50, 170),
+        ("go", 2, 0),
+        ("peer-to-peer", 10, 0),
+        ("group-small", 4, 170),
+    ] {
+        let answer = world.post("/v1/Rooms", &format!("Type={kind}")).await;
+        assert_eq!(answer.status, 201, "{kind}: {}", answer.text);
+        let room = answer.json();
+        assert_eq!(room["type"], kind);
+        assert_eq!(room["max_participants"], max, "{kind}");
+        assert_eq!(room["max_concurrent_published_tracks"], tracks, "{kind}");
+        assert_eq!(room["video_codecs"], json!(["VP8", "H264"]));
+        let most = world
+            .post("/v1/Rooms", &format!("Type={kind}&MaxParticipants={max}"))
+            .await;
+        assert_eq!(most.json()["max_participants"], max, "{kind}");
+    }
+    // The server's own cap holds for all of them.
+    let small = World::with(|settings| settings.rooms.max_participants = 3).await;
+    for (kind, max) in [("group", 3), ("go", 2), ("peer-to-peer", 3), ("group-small", 3)] {
+        let room = small.post("/v1/Rooms", &format!("Type={kind}")).await.json();
+        assert_eq!(room["max_participants"], max, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn what_goes_with_a_type_and_what_does_not() {
+    let world = World::start().await;
+    for kind in ["go", "peer-to-peer", "group-small"] {
+        refused(&world, &format!("Type={kind}&AudioOnly=true"), 53124).await;
+        refused(&world, &format!("Type={kind}&LargeRoom=true"), 53114).await;
+        refused(&world, &format!("Type={kind}&RecordParticipantsOnConnect=true"), 53122).await;
+    }
+    for kind in ["go", "peer-to-peer"] {
+        refused(&world, &format!("Type={kind}&VideoCodecs=VP8"), 53114).await;
+        refused(&world, &format!("Type={kind}&MediaRegion=us1"), 53114).await;
+    }
+    refused(&world, "AudioOnly=true&VideoCodecs=H264", 53114).await;
+    for (form, member, value) in [
+        (
+            "Type=group-small&VideoCodecs=VP8&MediaRegion=us1",
+            "video_codecs",
+            json!(["VP8"]),
+        ),
+        ("AudioOnly=true", "audio_only", json!(true)),
+        ("AudioOnly=true", "video_codecs", json!([])),
+        ("LargeRoom=true&MaxParticipants=90", "large_room", json!(true)),
+        ("LargeRoom=true&AudioOnly=true", "audio_only", json!(true)),
+        ("EnableTurn=false", "enable_turn", json!(true)),
+        (
+            "VideoCodecs=H264&VideoCodecs=VP8",
+            "video_codecs",
+            json!(["H264", "VP8"]),
+        ),
+    ] {
+        let answer = world.post("/v1/Rooms", form).await;
+        assert_eq!(answer.status, 201, "{form}: {}", answer.text);
+        assert_eq!(answer.json()[member], value, "{form}");
+        let sid = answer.json()["sid"].as_str().unwrap().to_owned();
+        assert_eq!(
+            world.get(&format!("/v1/Rooms/{sid}")).await.json()[member],
+            value,
+            "{form}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn caps_and_regions_are_settings() {
+    let world = World::with(|settings| {
+        settings.rooms.max_participant_duration_s = 2_592_000;
+        settings.rooms.accept_media_regions = vec!["de1".to_owned()];
+    })
+    .await;
+    let room = world
+        .post("/v1/Rooms", "MaxParticipantDuration=2592000&MediaRegion=de1")
+        .await
+        .json();
+    assert_eq!(room["max_participant_duration"], 2_592_000);
+    assert_eq!(room["media_region"], "us1", "it says where it really is");
+    refused(&world, "MaxParticipantDuration=2592001", 53123).await;
+    refused(&world, "MediaRegion=ie1", 53116).await;
+    let short = World::with(|settings| settings.rooms.max_participant_duration_s = 900).await;
+    let room = short.post("/v1/Rooms", "").await.json();
+    assert_eq!(room["max_participant_duration"], 900);
 }
 
 #[tokio::test]

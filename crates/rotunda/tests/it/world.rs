@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use room::{AccountSid, ApiKeySid, Change, ParticipantSid, RoomSid, SessionHash, Timestamp};
+use room::{AccountSid, ApiKeySid, Change, ParticipantSid, RoomSid, RoomType, Rules, SessionHash, Timestamp};
+use rotunda::access_token;
 use rotunda::app::App;
 use rotunda::config::{PresetAccount, PresetApiKey, Settings};
 use rotunda::server::Server;
 use serde_json::Value;
-use store::{Account, CallbackMethod, NewRoom, Store};
+use store::{Account, ApiKey, CallbackMethod, NewRoom, Store};
 use testkit::contract;
+use testkit::signaling::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -166,6 +169,23 @@ impl World {
         self.store().create_room(ACCOUNT, room).await.unwrap().new.sid
     }
 
+    /// A scripted client in a live room of that name, with both of its tracks; its `connected` message.
+    pub async fn client(&self, identity: &str, room: &str) -> (Client, Value) {
+        let joined = Client::join(&self.server.signaling_url(), &self.token(identity), Some(room)).await;
+        joined.unwrap()
+    }
+
+    /// An access token for any room.
+    pub fn token(&self, identity: &str) -> String {
+        let key = ApiKey {
+            sid: KEY,
+            account: ACCOUNT,
+            secret: SECRET.to_owned(),
+        };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        access_token::issue(&key, identity, None, 3600, now.as_secs().try_into().unwrap()).unwrap()
+    }
+
     pub async fn write(&self, room: RoomSid, changes: Vec<Change>) {
         self.store().write(ACCOUNT, room, 1, changes).await.unwrap();
     }
@@ -219,7 +239,7 @@ pub fn connected(participant: ParticipantSid, identity: &str, at: Timestamp) -> 
         participant,
         identity: identity.to_owned(),
         session: SessionHash([7; 32]),
-        subscribe_all: true,
+        rules: Rules::everything(),
         at,
     }
 }
@@ -228,6 +248,9 @@ pub fn new_room(sid: RoomSid, name: Option<&str>, created_s: i64) -> NewRoom {
     NewRoom {
         sid,
         unique_name: name.map(str::to_owned),
+        kind: RoomType::Group,
+        audio_only: false,
+        large_room: false,
         ad_hoc: false,
         status_callback: None,
         status_callback_method: CallbackMethod::Post,

@@ -197,7 +197,7 @@ async fn the_same_identity_again_takes_the_place_of_the_older() {
 
 #[tokio::test]
 async fn a_full_room_refuses_with_53105_and_makes_no_row() {
-    let world = World::with(|settings| settings.max_participants = 1).await;
+    let world = World::with(|settings| settings.rooms.max_participants = 1).await;
     let (_alice, _) = world.join("alice", "daily").await;
     let refusal = Client::join(&world.url, &world.token("bob", None), Some("daily"))
         .await

@@ -2,6 +2,7 @@
 //! the rows afterwards.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod anonymize;
 mod callbacks;
 mod door;
 mod join;
@@ -9,5 +10,6 @@ mod leave;
 mod protocol;
 mod reconnect;
 mod restart;
+mod room_kinds;
 mod tracks;
 mod world;

@@ -1,6 +1,9 @@
 //! Short ways to say what the behaviours need: SIDs by number, rooms, joins, leaves.
 
-use room::{AccountSid, Change, ParticipantSid, Priority, RoomSid, SessionHash, Timestamp, Track, TrackKind, TrackSid};
+use room::{
+    AccountSid, Change, ParticipantSid, Priority, RoomSid, RoomType, Rules, SessionHash, Timestamp, Track, TrackKind,
+    TrackSid,
+};
 
 use crate::{
     Account, CallbackMethod, NewRoom, Page, PageRequest, ParticipantFilter, ParticipantRow, RoomRow, Store, StoreError,
@@ -40,6 +43,9 @@ pub(super) fn new_room(number: u32, name: Option<&str>) -> NewRoom {
     NewRoom {
         sid: room_sid(number),
         unique_name: name.map(str::to_owned),
+        kind: RoomType::Group,
+        audio_only: false,
+        large_room: false,
         ad_hoc: false,
         status_callback: Some("https://example.com/rooms".to_owned()),
         status_callback_method: CallbackMethod::Post,
@@ -77,7 +83,10 @@ pub(super) fn join(number: u32, identity: &str, at: Timestamp) -> Change {
         participant: pa(number),
         identity: identity.to_owned(),
         session: SessionHash([number as u8; 32]),
-        subscribe_all: number.is_multiple_of(2),
+        rules: match number.is_multiple_of(2) {
+            true => Rules::everything(),
+            false => Rules::nothing(),
+        },
         at,
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::{BoxFuture, Store};
 
 pub mod accounts;
+pub mod anonymize;
 pub mod audit;
 pub mod callbacks;
 mod fixture;
@@ -19,6 +20,7 @@ pub mod participants;
 pub mod restart;
 pub mod retention;
 pub mod rooms;
+pub mod tracks;
 pub mod writes;
 
 /// Makes a store with nothing in it, for one behaviour alone.
@@ -52,6 +54,17 @@ macro_rules! conformance_tests {
                 the_newer_of_an_identity_follows_in_one_batch
                 ends_are_never_before_beginnings
                 a_room_is_found_and_listed_at_once
+            }
+            anonymize {
+                an_identity_is_erased_in_any_state
+                a_completed_room_needs_no_owner
+                callbacks_to_come_tell_the_sid
+                rules_that_name_it_name_the_sid
+            }
+            tracks {
+                published_tracks_are_those_of_now
+                published_tracks_have_pages
+                rules_are_kept_and_replaced
             }
             writes {
                 a_failed_batch_leaves_nothing

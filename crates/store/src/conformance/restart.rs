@@ -1,6 +1,6 @@
 //! Taking over: what rooms are restored from.
 
-use room::{Change, ParticipantStatus, Priority, SessionHash};
+use room::{Change, ParticipantStatus, Priority, Rules, SessionHash};
 
 use super::fixture::{
     NOON, OURS, THEIRS, accounts, complete, everyone, join, later, leave, lose, mt, mute, new_room, pa, publish, room,
@@ -54,7 +54,7 @@ pub fn rooms_are_restored_with_who_was_there(fresh: Fresh) {
             }
             assert_eq!(alice.session, SessionHash([1; 32]));
             assert_eq!(bob.session, SessionHash([2; 32]));
-            assert_eq!((alice.subscribe_all, bob.subscribe_all), (false, true));
+            assert_eq!((&alice.rules, &bob.rules), (&Rules::nothing(), &Rules::everything()));
             assert!(alice.tracks.is_empty());
             let mut quiet = track(5);
             quiet.enabled = false;

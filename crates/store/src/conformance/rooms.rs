@@ -1,6 +1,6 @@
 //! Rooms: creation, names, order, accounts.
 
-use room::{RoomStatus, Timestamp};
+use room::{RoomStatus, RoomType, Timestamp};
 
 use super::fixture::{
     FIRST_PAGE, NOON, OURS, THEIRS, accounts, complete, everyone, join, later, leave, new_room, pa, room, room_sid,
@@ -14,6 +14,9 @@ pub fn a_room_is_kept_as_it_was_created(fresh: Fresh) {
     with(fresh, |store| async move {
         accounts(&*store).await;
         let unusual = NewRoom {
+            kind: RoomType::PeerToPeer,
+            audio_only: true,
+            large_room: true,
             ad_hoc: true,
             status_callback: None,
             status_callback_method: CallbackMethod::Get,

@@ -1,6 +1,6 @@
 //! The outbox: leasing what is due, and what becomes of it.
 
-use room::{AccountSid, EventKind, ParticipantSid, RoomSid, Timestamp, TrackKind, TrackSid};
+use room::{AccountSid, EventKind, ParticipantSid, RoomSid, RoomType, Timestamp, TrackKind, TrackSid};
 use tokio_postgres::Row;
 
 use super::connection::Connection;
@@ -23,7 +23,7 @@ pub(super) async fn lease(
              RETURNING o.id, o.attempts, o.room_id, o.event_id, head.due_us
          )
          SELECT o.id, o.attempts, r.status_callback AS url, r.status_callback_method AS method,
-             a.sid AS account_sid, r.sid AS room_sid, r.name AS room_name,
+             a.sid AS account_sid, r.sid AS room_sid, r.name AS room_name, r.type AS room_type,
              e.kind, e.seq, e.at_us, e.duration_s,
              p.sid AS participant_sid, p.identity, t.sid AS track_sid, t.kind AS track_kind
          FROM held AS o
@@ -49,6 +49,7 @@ fn read(row: &Row) -> Result<DueCallback, StoreError> {
         account: row::sid(row, "account_sid", AccountSid::from_bytes)?,
         room: row::sid(row, "room_sid", RoomSid::from_bytes)?,
         room_name: row::get(row, "room_name")?,
+        room_type: row::word(row, "room_type", RoomType::from_word)?,
         event: row::word(row, "kind", EventKind::from_word)?,
         sequence: row::count(row, "seq")?,
         at: row::time(row, "at_us")?,

@@ -5,15 +5,17 @@
 //! room, or that ended) is an error, and the whole batch leaves nothing.
 
 use room::{
-    AccountSid, Change, EventKind, ParticipantSid, ParticipantStatus, Priority, RoomSid, SessionHash, Timestamp, Track,
-    TrackSid,
+    AccountSid, Change, EventKind, ParticipantSid, ParticipantStatus, Priority, RoomSid, Rules, SessionHash, Timestamp,
+    Track, TrackSid,
 };
 
+use super::anonymize;
 use super::connection::Connection;
 use super::event::{self, Event};
 use super::outage::violated;
 use super::room_row::after;
 use super::row::{self, Sid, signed, text};
+use super::rules;
 use crate::StoreError;
 
 pub(super) async fn apply(
@@ -57,6 +59,13 @@ struct PublishedTrack {
     enabled: bool,
     ended: bool,
     created: Timestamp,
+}
+
+impl PublishedTrack {
+    /// When it changed: after its beginning, so that one which never did can be told from it.
+    fn changed(&self, at: Timestamp) -> Timestamp {
+        after(at, Some(self.created.0))
+    }
 }
 
 impl<'a> OpenRoom<'a> {
@@ -119,12 +128,9 @@ impl<'a> OpenRoom<'a> {
                 participant,
                 identity,
                 session,
-                subscribe_all,
+                rules,
                 at,
-            } => {
-                self.connect(*participant, identity, *session, *subscribe_all, *at)
-                    .await
-            }
+            } => self.connect(*participant, identity, *session, rules, *at).await,
             Change::ParticipantReconnecting { participant, at } => {
                 self.move_to(*participant, ParticipantStatus::Reconnecting, *at).await
             }
@@ -136,6 +142,13 @@ impl<'a> OpenRoom<'a> {
                 at,
                 duration_s,
             } => self.disconnect(*participant, *at, *duration_s).await,
+            Change::ParticipantAnonymized { participant } => {
+                anonymize::participant(self.db, self.id, *participant).await
+            }
+            Change::SubscribeRules { participant, rules, at } => {
+                let row = self.live_participant(*participant).await?;
+                rules::replace(self.db, row.id, rules, at.max(&row.created).0).await
+            }
             Change::TrackPublished { participant, track, at } => self.publish(*participant, track, *at).await,
             Change::TrackEnabled {
                 participant,
@@ -159,7 +172,7 @@ impl<'a> OpenRoom<'a> {
         participant: ParticipantSid,
         identity: &str,
         session: SessionHash,
-        subscribe_all: bool,
+        rules: &Rules,
         at: Timestamp,
     ) -> Result<(), StoreError> {
         let created = after(at, self.last_participant);
@@ -175,7 +188,7 @@ impl<'a> OpenRoom<'a> {
                     &self.id,
                     &text(identity),
                     &session.0.as_slice(),
-                    &subscribe_all,
+                    &rules::subscribe_all(rules),
                     &created.0,
                 ],
             )
@@ -185,6 +198,7 @@ impl<'a> OpenRoom<'a> {
                 _ => error,
             })?;
         let id = row::get(&inserted, 0)?;
+        rules::insert(self.db, id, rules).await?;
         self.tell(EventKind::ParticipantConnected, created, at, About::participant(id))
             .await
     }
@@ -291,7 +305,7 @@ impl<'a> OpenRoom<'a> {
         if row.enabled == enabled {
             return Ok(());
         }
-        let at_row = at.max(row.created);
+        let at_row = row.changed(at);
         self.db
             .execute(
                 "UPDATE tracks SET enabled = $2, updated_us = $3 WHERE id = $1",
@@ -317,7 +331,7 @@ impl<'a> OpenRoom<'a> {
             .execute(
                 "UPDATE tracks SET priority = $2, updated_us = $3
                  WHERE id = $1 AND priority <> $2",
-                &[&row.id, &priority.as_str(), &at.max(row.created).0],
+                &[&row.id, &priority.as_str(), &row.changed(at).0],
             )
             .await?;
         Ok(())

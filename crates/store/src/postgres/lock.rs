@@ -123,7 +123,7 @@ impl Session {
         let mut pause = limits::RECONNECT_PAUSE;
         loop {
             match self.retake(connector).await {
-                Ok(Retaken::Held(session)) => return Some(session),
+                Ok(Retaken::Held(session)) => return Some(*session),
                 Ok(Retaken::Ghost) => pause = limits::RECONNECT_PAUSE,
                 Ok(Retaken::Other) => return None,
                 Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "the lock is not there yet"),
@@ -138,7 +138,8 @@ impl Session {
         let (process, began) = (self.db.process, &self.began);
         let holder = db.query_opt(HOLDER, &[&KEY]).await?;
         let Some(holder) = holder else {
-            return Ok(Self::take(db).await?.map_or(Retaken::Other, Retaken::Held));
+            let taken = Self::take(db).await?.map(Box::new);
+            return Ok(taken.map_or(Retaken::Other, Retaken::Held));
         };
         if (row::get::<i32>(&holder, 0)?, row::get::<&str>(&holder, 1)?) != (process, began.as_str()) {
             return Ok(Retaken::Other);
@@ -150,7 +151,7 @@ impl Session {
 }
 
 enum Retaken {
-    Held(Session),
+    Held(Box<Session>),
     Ghost,
     Other,
 }

@@ -4,6 +4,7 @@
 //! on a thread of the store. One session holds the lock that keeps a second server off (`lock.rs`).
 
 mod account;
+mod anonymize;
 mod audit;
 mod callback;
 mod change;
@@ -18,8 +19,10 @@ mod readers;
 mod retention;
 mod room_row;
 mod row;
+mod rules;
 mod schema;
 mod take_over;
+mod track;
 mod url;
 #[cfg(test)]
 mod work;
@@ -28,8 +31,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp};
-use tokio::sync::{Notify, oneshot};
+use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp, TrackSid};
+use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::JoinSet;
 
 use self::connection::{Connection, Connector};
@@ -41,7 +44,7 @@ pub use self::url::{DatabaseUrl, DatabaseUrlError};
 use crate::{
     Account, ApiKey, Audit, AuditFilter, AuditRow, BoxFuture, CallbackOutcome, Condition, DueCallback, Expiry,
     Forgotten, LiveRoom, NewRoom, Page, PageRequest, ParticipantFilter, ParticipantRow, ParticipantsOf, RoomFilter,
-    RoomKey, RoomRow, Store, StoreError,
+    RoomKey, RoomRow, Store, StoreError, SubscribeRulesRow, TrackKey, TrackRow,
 };
 
 /// A store in a PostgreSQL database, which it shares with no other store.
@@ -52,6 +55,8 @@ pub struct PostgresStore {
     readers: Readers,
     lanes: Lanes,
     gauge: Arc<Gauge>,
+    /// Makes connections for what fits no transaction, one at a time.
+    apart: Mutex<Connector>,
     closing: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -79,7 +84,7 @@ impl PostgresStore {
         let (lanes, lane_tasks) = Lanes::new(&connector, &lock, &gauge, &closing);
         let (readers, reader_tasks) = Readers::new(&connector, &gauge);
         let work = Work {
-            connector,
+            connector: connector.clone(),
             lock,
             lanes: lane_tasks,
             readers: reader_tasks,
@@ -98,6 +103,7 @@ impl PostgresStore {
             readers,
             lanes,
             gauge,
+            apart: Mutex::new(connector),
             closing,
             thread: Some(thread),
         };
@@ -268,6 +274,31 @@ impl Store for PostgresStore {
         })
     }
 
+    fn anonymize(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+        by: Option<Audit>,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.lanes.run_for(*room.as_bytes(), move |db| {
+            Box::pin(async move {
+                let done = anonymize::in_completed_room(db, account, room, participant).await?;
+                if let Some(by) = by.filter(|_| done) {
+                    audit::append(db, &by).await?;
+                }
+                Ok(done)
+            })
+        })
+    }
+
+    fn expunge(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async {
+            let connector = self.apart.lock().await;
+            anonymize::expunge(&connector).await
+        })
+    }
+
     fn take_over(&self, now: Timestamp) -> BoxFuture<'_, Result<Vec<LiveRoom>, StoreError>> {
         self.lanes.run(move |db| Box::pin(take_over::all(db, now)))
     }
@@ -351,6 +382,52 @@ impl Store for PostgresStore {
     ) -> BoxFuture<'_, Result<Option<ParticipantsOf>, StoreError>> {
         self.readers.run(Sees::Snapshot, move |db| {
             Box::pin(async move { participant::list_of(db, account, &room, filter, otherwise, page).await })
+        })
+    }
+
+    fn published_tracks(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+        page: PageRequest,
+    ) -> BoxFuture<'_, Result<Page<TrackRow>, StoreError>> {
+        self.readers.run(Sees::Snapshot, move |db| {
+            Box::pin(track::list(db, account, room, participant, page))
+        })
+    }
+
+    fn published_track(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+        key: TrackKey,
+    ) -> BoxFuture<'_, Result<Option<TrackRow>, StoreError>> {
+        self.readers.run(Sees::Snapshot, move |db| {
+            Box::pin(async move { track::fetch(db, account, room, participant, &key).await })
+        })
+    }
+
+    fn tracks(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        tracks: Vec<TrackSid>,
+    ) -> BoxFuture<'_, Result<Vec<TrackRow>, StoreError>> {
+        self.readers.run(Sees::Snapshot, move |db| {
+            Box::pin(async move { track::some(db, account, room, &tracks).await })
+        })
+    }
+
+    fn subscribe_rules(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+    ) -> BoxFuture<'_, Result<Option<SubscribeRulesRow>, StoreError>> {
+        self.readers.run(Sees::Snapshot, move |db| {
+            Box::pin(rules::fetch(db, account, room, participant))
         })
     }
 

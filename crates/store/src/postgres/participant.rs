@@ -14,7 +14,7 @@ use crate::{Page, PageRequest, ParticipantFilter, ParticipantRow, ParticipantsOf
 pub(super) const COLUMNS: &str = "sid, identity, status, created_us, updated_us, ended_us, duration_s";
 
 /// The room of `$1`, the account of `$2`.
-const OF_ROOM: &str = "room_id = (SELECT r.id FROM rooms AS r WHERE r.sid = $1
+pub(super) const OF_ROOM: &str = "room_id = (SELECT r.id FROM rooms AS r WHERE r.sid = $1
      AND r.account_id = (SELECT a.id FROM accounts AS a WHERE a.sid = $2))";
 
 pub(super) async fn fetch(

@@ -4,9 +4,8 @@
 //! go in the order in which they refer to each other, so that every commit leaves a database without a gap. What
 //! another lane is at is left for the next time, so that nobody waits in a circle.
 
-use super::audit;
 use super::connection::{Connection, Parameters};
-use super::row;
+use super::{audit, row, rules};
 use crate::{Expiry, Forgotten, StoreError, limits};
 
 /// The account of what is being forgotten.
@@ -170,6 +169,8 @@ impl Batch<'_> {
             self.left -= count(tracks);
             self.forgotten.tracks += tracks;
             if self.left > 0 {
+                // Few, by the bound on rules.
+                self.left -= count(rules::forget(self.db, participant).await?);
                 self.db
                     .execute("DELETE FROM participants WHERE id = $1", &[&participant])
                     .await?;

@@ -1,6 +1,6 @@
 //! Rooms: creating, finding and listing them.
 
-use room::{AccountSid, EventKind, RoomSid, RoomStatus, Timestamp};
+use room::{AccountSid, EventKind, RoomSid, RoomStatus, RoomType, Timestamp};
 use tokio_postgres::Row;
 
 use super::connection::Connection;
@@ -14,7 +14,7 @@ use crate::{CallbackMethod, NewRoom, Page, PageRequest, Position, RoomFilter, Ro
 pub(super) const COLUMNS: &str = "sid, name, named, status, ad_hoc, status_callback, \
      status_callback_method, max_participants, max_participant_duration_s, \
      empty_room_timeout_min, unused_room_timeout_min, video_codecs, media_region, \
-     created_us, updated_us, ended_us, duration_s, epoch";
+     created_us, updated_us, ended_us, duration_s, epoch, type, audio_only, large_room";
 
 pub(super) async fn create(db: &Connection, account: AccountSid, mut new: NewRoom) -> Result<RoomRow, StoreError> {
     if new
@@ -78,9 +78,9 @@ async fn insert(db: &Connection, account_id: i64, new: &NewRoom) -> Result<i64, 
              INSERT INTO rooms (sid, account_id, name, named, status, ad_hoc, status_callback,
                  status_callback_method, max_participants, max_participant_duration_s,
                  empty_room_timeout_min, unused_room_timeout_min, video_codecs, media_region,
-                 created_us, updated_us, epoch, next_seq)
+                 created_us, updated_us, epoch, next_seq, type, audio_only, large_room)
              VALUES ($1, $2, $3, $4, 'in-progress', $5, $6, $7, $8, $9, $10, $11, $12, $13,
-                 $14, $14, 1, 1) RETURNING id",
+                 $14, $14, 1, 1, $15, $16, $17) RETURNING id",
             &[
                 &Sid(*new.sid.as_bytes()),
                 &account_id,
@@ -96,6 +96,9 @@ async fn insert(db: &Connection, account_id: i64, new: &NewRoom) -> Result<i64, 
                 &new.video_codecs.join(","),
                 &new.media_region,
                 &new.at.0,
+                &new.kind.as_str(),
+                &new.audio_only,
+                &new.large_room,
             ],
         )
         .await
@@ -210,6 +213,9 @@ pub(super) fn read(row: &Row, account: AccountSid) -> Result<RoomRow, StoreError
             true => Some(row::get(row, 1)?),
             false => None,
         },
+        kind: row::word(row, 18, RoomType::from_word)?,
+        audio_only: row::get(row, 19)?,
+        large_room: row::get(row, 20)?,
         ad_hoc: row::get(row, 4)?,
         status_callback: row::get(row, 5)?,
         status_callback_method: row::word(row, 6, method)?,

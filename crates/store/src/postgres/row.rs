@@ -94,7 +94,20 @@ pub(super) fn word<T>(
     column: impl RowIndex + std::fmt::Display,
     read: fn(&str) -> Option<T>,
 ) -> Result<T, StoreError> {
-    read(get(row, column)?).ok_or_else(|| StoreError::refused("a word in the database is not of its set"))
+    read(get(row, column)?).ok_or_else(unknown_word)
+}
+
+pub(super) fn word_or_null<T>(
+    row: &Row,
+    column: impl RowIndex + std::fmt::Display,
+    read: fn(&str) -> Option<T>,
+) -> Result<Option<T>, StoreError> {
+    let word: Option<&str> = get(row, column)?;
+    word.map(|word| read(word).ok_or_else(unknown_word)).transpose()
+}
+
+fn unknown_word() -> StoreError {
+    StoreError::refused("a word in the database is not of its set")
 }
 
 /// A number as the database holds it; what does not fit is far beyond any duration and taken as the

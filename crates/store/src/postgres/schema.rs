@@ -5,7 +5,11 @@ use super::row;
 use crate::StoreError;
 
 /// The steps of the schema, oldest first (`migrations/README.md`).
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_room_semantics.sql"),
+    include_str!("migrations/0003_subscribe_rules.sql"),
+];
 
 /// The version of the schema in the database and the one of this program, which is not lower.
 pub(super) async fn version(db: &Connection) -> Result<(u32, u32), StoreError> {

@@ -9,7 +9,7 @@ use room::{AccountSid, Priority, RoomSid, SessionHash, Timestamp, Track, TrackKi
 
 use super::connection::Connection;
 use super::row::{self, Sid};
-use super::{participant, room_row};
+use super::{participant, room_row, rules};
 use crate::{LiveParticipant, LiveRoom, StoreError};
 
 /// The work is bounded by what is live: rooms in progress, who is in them, and their tracks; and by
@@ -63,6 +63,7 @@ async fn live(db: &Connection, only: Option<i64>) -> Result<Vec<LiveRoom>, Store
     let mut places = HashMap::with_capacity(rooms.len());
     places.extend(rooms.iter().enumerate().map(|(place, (id, _))| (*id, place)));
     let mut tracks = tracks(db, only).await?;
+    let mut rules_in_rows = rules::live(db, only).await?;
     let of_room = only.map_or("", |_| "AND room_id = $1");
     let sql = format!(
         "SELECT {}, id, room_id, session, subscribe_all FROM participants
@@ -80,7 +81,10 @@ async fn live(db: &Connection, only: Option<i64>) -> Result<Vec<LiveRoom>, Store
         live.participants.push(LiveParticipant {
             row: participant::read(row, live.room.account, live.room.new.sid)?,
             session: SessionHash(session.try_into().map_err(StoreError::backend)?),
-            subscribe_all: row::get(row, "subscribe_all")?,
+            rules: rules::of(
+                rules_in_rows.remove(&id).unwrap_or_default(),
+                row::get(row, "subscribe_all")?,
+            )?,
             tracks: tracks.remove(&id).unwrap_or_default(),
         });
     }
@@ -88,7 +92,11 @@ async fn live(db: &Connection, only: Option<i64>) -> Result<Vec<LiveRoom>, Store
 }
 
 /// Rows of all rooms, or of the one.
-async fn in_room(db: &Connection, sql: &str, only: Option<&i64>) -> Result<Vec<tokio_postgres::Row>, StoreError> {
+pub(super) async fn in_room(
+    db: &Connection,
+    sql: &str,
+    only: Option<&i64>,
+) -> Result<Vec<tokio_postgres::Row>, StoreError> {
     match only {
         Some(id) => db.query(sql, &[id]).await,
         None => db.query(sql, &[]).await,

@@ -88,7 +88,8 @@ fn sum(plans: &[String], label: &str) -> u64 {
 fn buffers(plans: &[String]) -> u64 {
     let first = |plan: &String| {
         let line = plan.lines().find(|line| line.contains("Buffers:"))?.to_owned();
-        Some(sum(&[line.clone()], "hit=") + sum(&[line], "read="))
+        let line = std::slice::from_ref(&line);
+        Some(sum(line, "hit=") + sum(line, "read="))
     };
     plans.iter().filter_map(first).sum()
 }

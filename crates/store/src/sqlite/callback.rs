@@ -1,6 +1,6 @@
 //! The outbox: leasing what is due, and what becomes of it.
 
-use room::{AccountSid, EventKind, ParticipantSid, RoomSid, Timestamp, TrackKind, TrackSid};
+use room::{AccountSid, EventKind, ParticipantSid, RoomSid, RoomType, Timestamp, TrackKind, TrackSid};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{room_row, row};
@@ -15,7 +15,7 @@ pub(super) fn lease(
     // Of each room only the first that is not done is in the state `due`.
     let mut query = db.prepare_cached(
         "SELECT o.id, o.attempts, r.status_callback AS url, r.status_callback_method AS method,
-             a.sid AS account_sid, r.sid AS room_sid, r.name AS room_name,
+             a.sid AS account_sid, r.sid AS room_sid, r.name AS room_name, r.type AS room_type,
              e.kind, e.seq, e.at_us, e.duration_s,
              p.sid AS participant_sid, p.identity, t.sid AS track_sid, t.kind AS track_kind
          FROM outbox AS o INDEXED BY outbox_due
@@ -48,6 +48,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DueCallback> {
         account: row::sid(row, "account_sid", AccountSid::from_bytes)?,
         room: row::sid(row, "room_sid", RoomSid::from_bytes)?,
         room_name: row.get("room_name")?,
+        room_type: row::word(row, "room_type", RoomType::from_word)?,
         event: row::word(row, "kind", EventKind::from_word)?,
         sequence: row::count(row, "seq")?,
         at: row::time(row, "at_us")?,

@@ -5,14 +5,16 @@
 //! room, or that ended) is an error, and the whole batch leaves nothing.
 
 use room::{
-    AccountSid, Change, EventKind, ParticipantSid, ParticipantStatus, Priority, RoomSid, SessionHash, Timestamp, Track,
-    TrackSid,
+    AccountSid, Change, EventKind, ParticipantSid, ParticipantStatus, Priority, RoomSid, Rules, SessionHash, Timestamp,
+    Track, TrackSid,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::anonymize;
 use super::event::{self, Event};
 use super::room_row::after;
 use super::row::{self, signed};
+use super::rules;
 use crate::StoreError;
 
 pub(super) fn apply(
@@ -56,6 +58,13 @@ struct PublishedTrack {
     enabled: bool,
     ended: bool,
     created: Timestamp,
+}
+
+impl PublishedTrack {
+    /// When it changed: after its beginning, so that one which never did can be told from it.
+    fn changed(&self, at: Timestamp) -> Timestamp {
+        after(at, Some(self.created.0))
+    }
 }
 
 impl<'a> OpenRoom<'a> {
@@ -117,9 +126,9 @@ impl<'a> OpenRoom<'a> {
                 participant,
                 identity,
                 session,
-                subscribe_all,
+                rules,
                 at,
-            } => self.connect(*participant, identity, *session, *subscribe_all, *at),
+            } => self.connect(*participant, identity, *session, rules, *at),
             Change::ParticipantReconnecting { participant, at } => {
                 self.move_to(*participant, ParticipantStatus::Reconnecting, *at)
             }
@@ -131,6 +140,11 @@ impl<'a> OpenRoom<'a> {
                 at,
                 duration_s,
             } => self.disconnect(*participant, *at, *duration_s),
+            Change::ParticipantAnonymized { participant } => anonymize::participant(self.db, self.id, *participant),
+            Change::SubscribeRules { participant, rules, at } => {
+                let row = self.live_participant(*participant)?;
+                rules::replace(self.db, row.id, rules, at.max(&row.created).0)
+            }
             Change::TrackPublished { participant, track, at } => self.publish(*participant, track, *at),
             Change::TrackEnabled {
                 participant,
@@ -154,7 +168,7 @@ impl<'a> OpenRoom<'a> {
         participant: ParticipantSid,
         identity: &str,
         session: SessionHash,
-        subscribe_all: bool,
+        rules: &Rules,
         at: Timestamp,
     ) -> Result<(), StoreError> {
         let created = after(at, self.last_participant);
@@ -171,13 +185,14 @@ impl<'a> OpenRoom<'a> {
                 self.id,
                 identity,
                 session.0,
-                subscribe_all,
+                rules::subscribe_all(rules),
                 created.0
             ]);
         let id = inserted.map_err(|error| match row::violated(&error) {
             Some("participants.room_id, participants.identity") => StoreError::DuplicateIdentity,
             _ => error.into(),
         })?;
+        rules::insert(self.db, id, rules)?;
         self.tell(EventKind::ParticipantConnected, created, at, About::participant(id))
     }
 
@@ -270,7 +285,7 @@ impl<'a> OpenRoom<'a> {
         if row.enabled == enabled {
             return Ok(());
         }
-        let at_row = at.max(row.created);
+        let at_row = row.changed(at);
         self.db
             .prepare_cached("UPDATE tracks SET enabled = ?2, updated_us = ?3 WHERE id = ?1")?
             .execute(params![row.id, enabled, at_row.0])?;
@@ -294,7 +309,7 @@ impl<'a> OpenRoom<'a> {
                 "UPDATE tracks SET priority = ?2, updated_us = ?3
                  WHERE id = ?1 AND priority <> ?2",
             )?
-            .execute(params![row.id, priority.as_str(), at.max(row.created).0])?;
+            .execute(params![row.id, priority.as_str(), row.changed(at).0])?;
         Ok(())
     }
 

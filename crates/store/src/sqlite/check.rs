@@ -116,6 +116,15 @@ const ROWS: &[(&str, &str, &str)] = &[
          WHERE p.room_id BETWEEN ?1 AND ?2 AND p.ended_us IS NOT NULL AND t.ended_us IS NULL",
     ),
     (
+        "rules-in-order",
+        "the subscribe rules of a participant are numbered from 0 without a gap, and each has a filter",
+        "SELECT 'PA' || lower(hex(p.sid)), printf('%d rules, the last is number %d', count(*), max(s.place))
+         FROM participants AS p JOIN subscribe_rules AS s ON s.participant_id = p.id
+         WHERE p.room_id BETWEEN ?1 AND ?2 GROUP BY p.id
+         HAVING max(s.place) <> count(*) - 1 OR min(s.place) <> 0 OR count(*) > 20
+             OR sum(s.is_all <> (coalesce(s.publisher, s.track, s.kind, s.priority) IS NULL)) > 0",
+    ),
+    (
         "events-without-gaps",
         "events of a room are numbered without a gap up to the next number, from 0 or, of a completed room, from where \
          retention left them",

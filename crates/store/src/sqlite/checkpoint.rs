@@ -49,6 +49,15 @@ impl Checkpoints {
     }
 }
 
+/// Moves all of the log into the database and truncates its file; false if somebody still reads an older state of it.
+pub(super) fn truncate(db: &Connection) -> Result<bool, rusqlite::Error> {
+    let usual_wait_ms: i64 = db.query_row("PRAGMA busy_timeout", [], |row| row.get(0))?;
+    db.busy_timeout(limits::CHECKPOINT_WAIT)?;
+    let truncated = checkpoint(db, "TRUNCATE");
+    db.pragma_update(None, "busy_timeout", usual_wait_ms)?;
+    Ok(!truncated?.is_busy)
+}
+
 struct Checkpoint {
     /// Somebody stood in the way.
     is_busy: bool,

@@ -14,6 +14,8 @@ use crate::{StoreError, limits};
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_housekeeping.sql"),
+    include_str!("../migrations/0003_room_semantics.sql"),
+    include_str!("../migrations/0004_subscribe_rules.sql"),
 ];
 
 /// A database that belongs to this process as long as this lives.
@@ -93,6 +95,8 @@ impl DatabaseFile {
         let synchronous = if self.temporary.is_some() { "OFF" } else { "FULL" };
         db.pragma_update(None, "synchronous", synchronous)?;
         db.pragma_update(None, "foreign_keys", true)?;
+        // What is deleted or moved leaves zeros, so that an identity that was erased is nowhere (`anonymize.rs`).
+        db.pragma_update(None, "secure_delete", true)?;
         db.pragma_update(None, "journal_size_limit", limits::WAL_BYTES)?;
         // The writer does it after it told its callers (`checkpoint.rs`).
         db.pragma_update(None, "wal_autocheckpoint", 0)?;

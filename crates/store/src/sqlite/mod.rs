@@ -5,6 +5,7 @@
 //! before it was asked.
 
 mod account;
+mod anonymize;
 mod audit;
 #[cfg(feature = "bulk")]
 mod bulk;
@@ -22,7 +23,9 @@ mod readers;
 mod retention;
 mod room_row;
 mod row;
+mod rules;
 mod take_over;
+mod track;
 #[cfg(test)]
 mod waiting;
 #[cfg(test)]
@@ -32,7 +35,7 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
-use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp};
+use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp, TrackSid};
 use rusqlite::{Connection, params};
 
 #[cfg(feature = "bulk")]
@@ -45,8 +48,9 @@ use self::readers::Readers;
 use self::writer::Writer;
 use crate::{
     Account, ApiKey, Audit, AuditFilter, AuditRow, BoxFuture, CallbackOutcome, CheckProgress, Condition, DueCallback,
-    Expiry, Findings, Forgotten, Invariant, LiveRoom, NewRoom, Page, PageRequest, ParticipantFilter, ParticipantRow,
-    ParticipantsOf, RoomFilter, RoomKey, RoomRow, Store, StoreError, limits,
+    Expiry, Findings, Forgotten, Invariant, LiveRoom, NewRoom, Outage, Page, PageRequest, ParticipantFilter,
+    ParticipantRow, ParticipantsOf, RoomFilter, RoomKey, RoomRow, Store, StoreError, SubscribeRulesRow, TrackKey,
+    TrackRow, limits,
 };
 
 /// A store in one SQLite file, or in none that outlives it.
@@ -200,6 +204,37 @@ impl Store for SqliteStore {
         })
     }
 
+    fn anonymize(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+        by: Option<Audit>,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.writer.run(move |db| {
+            let done = anonymize::in_completed_room(db, account, room, participant)?;
+            by.iter().filter(|_| done).try_for_each(|by| audit::append(db, by))?;
+            Ok(done)
+        })
+    }
+
+    fn expunge(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async {
+            self.writer.between_writes(anonymize::rewrite).await?;
+            let deadline = tokio::time::Instant::now() + limits::EXPUNGE_WAIT;
+            while !self.writer.between_writes(checkpoint::truncate).await? {
+                if tokio::time::Instant::now() >= deadline {
+                    return Err(StoreError::Unavailable {
+                        outage: Outage::Locked,
+                        source: "somebody reads an older state of the database".into(),
+                    });
+                }
+                tokio::time::sleep(limits::EXPUNGE_PAUSE).await;
+            }
+            Ok(())
+        })
+    }
+
     fn take_over(&self, now: Timestamp) -> BoxFuture<'_, Result<Vec<LiveRoom>, StoreError>> {
         self.writer.run(move |db| take_over::all(db, now))
     }
@@ -273,6 +308,46 @@ impl Store for SqliteStore {
     ) -> BoxFuture<'_, Result<Option<ParticipantsOf>, StoreError>> {
         self.readers
             .run(move |db| participant::list_of(db, account, &room, filter, otherwise, page))
+    }
+
+    fn published_tracks(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+        page: PageRequest,
+    ) -> BoxFuture<'_, Result<Page<TrackRow>, StoreError>> {
+        self.readers
+            .run(move |db| track::list(db, account, room, participant, page))
+    }
+
+    fn published_track(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+        key: TrackKey,
+    ) -> BoxFuture<'_, Result<Option<TrackRow>, StoreError>> {
+        self.readers
+            .run(move |db| track::fetch(db, account, room, participant, &key))
+    }
+
+    fn tracks(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        tracks: Vec<TrackSid>,
+    ) -> BoxFuture<'_, Result<Vec<TrackRow>, StoreError>> {
+        self.readers.run(move |db| track::some(db, account, room, &tracks))
+    }
+
+    fn subscribe_rules(
+        &self,
+        account: AccountSid,
+        room: RoomSid,
+        participant: ParticipantSid,
+    ) -> BoxFuture<'_, Result<Option<SubscribeRulesRow>, StoreError>> {
+        self.readers.run(move |db| rules::fetch(db, account, room, participant))
     }
 
     fn lease_callbacks(

@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::audit;
+use super::{audit, rules};
 use crate::{Expiry, Forgotten, StoreError, limits};
 
 /// Deletes about `rows` rows, if so many are old enough.
@@ -173,6 +173,8 @@ impl Batch<'_> {
             self.left -= count(tracks);
             self.forgotten.tracks += tracks as u64;
             if self.left > 0 {
+                // Few, by the bound on rules.
+                self.left -= count(rules::forget(self.db, participant)?);
                 self.db
                     .prepare_cached("DELETE FROM participants WHERE id = ?1")?
                     .execute([participant])?;

@@ -1,6 +1,6 @@
 //! Rooms: creating, finding and listing them.
 
-use room::{AccountSid, EventKind, RoomSid, RoomStatus, Timestamp};
+use room::{AccountSid, EventKind, RoomSid, RoomStatus, RoomType, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::event::{self, Event};
@@ -12,7 +12,7 @@ use crate::{CallbackMethod, NewRoom, Page, PageRequest, Position, RoomFilter, Ro
 pub(super) const COLUMNS: &str = "sid, name, named, status, ad_hoc, status_callback, \
      status_callback_method, max_participants, max_participant_duration_s, \
      empty_room_timeout_min, unused_room_timeout_min, video_codecs, media_region, \
-     created_us, updated_us, ended_us, duration_s, epoch";
+     created_us, updated_us, ended_us, duration_s, epoch, type, audio_only, large_room";
 
 pub(super) fn create(db: &Connection, account: AccountSid, mut new: NewRoom) -> Result<RoomRow, StoreError> {
     if new
@@ -72,9 +72,9 @@ fn insert(db: &Connection, account_id: i64, new: &NewRoom) -> Result<i64, StoreE
             "INSERT INTO rooms (sid, account_id, name, named, status, ad_hoc, status_callback,
                  status_callback_method, max_participants, max_participant_duration_s,
                  empty_room_timeout_min, unused_room_timeout_min, video_codecs, media_region,
-                 created_us, updated_us, epoch, next_seq)
+                 created_us, updated_us, epoch, next_seq, type, audio_only, large_room)
              VALUES (?1, ?2, ?3, ?4, 'in-progress', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
-                 ?14, ?14, 1, 1)",
+                 ?14, ?14, 1, 1, ?15, ?16, ?17)",
         )?
         .insert(params![
             new.sid.as_bytes(),
@@ -91,6 +91,9 @@ fn insert(db: &Connection, account_id: i64, new: &NewRoom) -> Result<i64, StoreE
             new.video_codecs.join(","),
             new.media_region,
             new.at.0,
+            new.kind.as_str(),
+            new.audio_only,
+            new.large_room,
         ]);
     inserted.map_err(|error| match row::violated(&error) {
         Some("rooms.account_id, rooms.name") => StoreError::RoomExists,
@@ -215,6 +218,9 @@ pub(super) fn read(row: &Row<'_>, account: AccountSid) -> rusqlite::Result<RoomR
             true => Some(row.get(1)?),
             false => None,
         },
+        kind: row::word(row, 18, RoomType::from_word)?,
+        audio_only: row.get(19)?,
+        large_room: row.get(20)?,
         ad_hoc: row.get(4)?,
         status_callback: row.get(5)?,
         status_callback_method: row::word(row, 6, method)?,

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use room::{AccountSid, Priority, RoomSid, SessionHash, Timestamp, Track, TrackKind, TrackSid};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::{participant, room_row, row};
+use super::{participant, room_row, row, rules};
 use crate::{LiveParticipant, LiveRoom, StoreError};
 
 /// The work is bounded by what is live: rooms in progress, who is in them, and their tracks; and by
@@ -58,6 +58,7 @@ fn live(db: &Connection, only: Option<i64>) -> Result<Vec<LiveRoom>, StoreError>
     let mut places = HashMap::with_capacity(rooms.len());
     places.extend(rooms.iter().enumerate().map(|(place, (id, _))| (*id, place)));
     let mut tracks = tracks(db, only)?;
+    let mut rules_in_rows = rules::live(db, only)?;
     let sql = format!(
         "SELECT {}, id, room_id, session, subscribe_all FROM participants INDEXED BY participants_live
          WHERE ended_us IS NULL {} ORDER BY room_id, created_us, sid",
@@ -76,7 +77,7 @@ fn live(db: &Connection, only: Option<i64>) -> Result<Vec<LiveRoom>, StoreError>
         live.participants.push(LiveParticipant {
             row: participant::read(row, live.room.account, live.room.new.sid)?,
             session: SessionHash(row.get("session")?),
-            subscribe_all: row.get("subscribe_all")?,
+            rules: rules::of(rules_in_rows.remove(&id).unwrap_or_default(), row.get("subscribe_all")?)?,
             tracks: tracks.remove(&id).unwrap_or_default(),
         });
     }

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, SessionHash, Timestamp};
+use room::{
+    AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, RoomType, Rules, SessionHash, Timestamp,
+};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -42,6 +44,9 @@ async fn store() -> (Arc<SqliteStore>, TempDir) {
     let new = NewRoom {
         sid: ROOM,
         unique_name: Some("daily".to_owned()),
+        kind: RoomType::Group,
+        audio_only: false,
+        large_room: false,
         ad_hoc: false,
         status_callback: None,
         status_callback_method: CallbackMethod::Post,
@@ -63,7 +68,7 @@ fn join(number: u8) -> Change {
         participant: ParticipantSid::from_bytes([number; 16]),
         identity: format!("guest {number}"),
         session: SessionHash([0; 32]),
-        subscribe_all: true,
+        rules: Rules::everything(),
         at: Timestamp(i64::from(number)),
     }
 }

@@ -4,6 +4,7 @@
 mod participants;
 mod retention;
 mod rooms;
+mod tracks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -15,6 +15,17 @@ use crate::{BoxFuture, Outage, StoreError, limits};
 /// Does the writing inside of a transaction.
 type Write = Box<dyn FnOnce(&Connection) -> Written + Send>;
 
+/// Works outside of any transaction.
+type Alone = Box<dyn FnOnce(&Connection) + Send>;
+
+/// What the thread is asked.
+enum Job {
+    /// Shares a transaction with others.
+    Write(Write),
+    /// Is done alone, after all that was asked before.
+    Alone(Alone),
+}
+
 /// A write that was tried, before it is known how its transaction ends.
 struct Written {
     /// What stood in its way, if it failed by that.
@@ -58,16 +69,16 @@ pub(super) fn stopped() -> StoreError {
 
 pub(super) struct Writer {
     /// `None` once the thread shall end.
-    queue: Option<mpsc::Sender<Write>>,
+    queue: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     pub(super) fn start(db: Connection, gauge: Arc<Gauge>) -> Result<Self, StoreError> {
-        let (queue, writes) = mpsc::channel(limits::WRITE_QUEUE);
+        let (queue, jobs) = mpsc::channel(limits::WRITE_QUEUE);
         let thread = std::thread::Builder::new()
             .name("store-write".to_owned())
-            .spawn(move || serve(&db, writes, &gauge))
+            .spawn(move || serve(&db, jobs, &gauge))
             .map_err(StoreError::backend)?;
         Ok(Self {
             queue: Some(queue),
@@ -92,10 +103,28 @@ impl Writer {
                 });
                 Written { outage, acknowledge }
             });
-            let queue = self.queue.as_ref().ok_or_else(stopped)?;
-            queue.send(job).await.map_err(|_| stopped())?;
+            self.send(Job::Write(job)).await?;
             answered.await.map_err(|_| stopped())?
         })
+    }
+
+    /// Does something outside of transactions, after the writes that wait.
+    pub(super) fn between_writes<T: Send + 'static>(
+        &self,
+        work: fn(&Connection) -> Result<T, rusqlite::Error>,
+    ) -> BoxFuture<'_, Result<T, StoreError>> {
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            // Sending fails if nobody waits for it any more.
+            let job = Box::new(move |db: &Connection| drop(answer.send(work(db))));
+            self.send(Job::Alone(job)).await?;
+            Ok(answered.await.map_err(|_| stopped())??)
+        })
+    }
+
+    async fn send(&self, job: Job) -> Result<(), StoreError> {
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.send(job).await.map_err(|_| stopped())
     }
 }
 
@@ -122,12 +151,21 @@ impl From<Arc<NotCommitted>> for StoreError {
     }
 }
 
-fn serve(db: &Connection, mut writes: mpsc::Receiver<Write>, gauge: &Gauge) {
+fn serve(db: &Connection, mut jobs: mpsc::Receiver<Job>, gauge: &Gauge) {
     let mut checkpoints = Checkpoints::default();
-    while let Some(first) = writes.blocking_recv() {
+    // Came while a transaction was gathered; it is done after that.
+    let mut alone: Option<Alone> = None;
+    while let Some(job) = alone.take().map(Job::Alone).or_else(|| jobs.blocking_recv()) {
+        let first = match job {
+            Job::Write(first) => first,
+            Job::Alone(work) => {
+                work(db);
+                continue;
+            }
+        };
         gauge.begin();
         let mut written = Vec::new();
-        let committed = commit(db, first, &mut writes, &mut written).map_err(|error| {
+        let committed = commit(db, first, &mut jobs, &mut alone, &mut written).map_err(|error| {
             // A failed BEGIN or a transaction that SQLite gave up by itself has nothing to undo.
             if !db.is_autocommit()
                 && let Err(error) = db.execute_batch("ROLLBACK")
@@ -153,7 +191,8 @@ fn serve(db: &Connection, mut writes: mpsc::Receiver<Write>, gauge: &Gauge) {
 fn commit(
     db: &Connection,
     first: Write,
-    writes: &mut mpsc::Receiver<Write>,
+    jobs: &mut mpsc::Receiver<Job>,
+    alone: &mut Option<Alone>,
     written: &mut Vec<Written>,
 ) -> Result<(), NotCommitted> {
     let begun = execute(db, "BEGIN IMMEDIATE");
@@ -161,8 +200,14 @@ fn commit(
     written.push(first(db));
     begun?;
     while !db.is_autocommit() && written.len() < limits::BATCH {
-        let Ok(write) = writes.try_recv() else { break };
-        written.push(write(db));
+        match jobs.try_recv() {
+            Ok(Job::Write(write)) => written.push(write(db)),
+            Ok(Job::Alone(work)) => {
+                *alone = Some(work);
+                break;
+            }
+            Err(_) => break,
+        }
     }
     if db.is_autocommit() {
         // A full disk or an I/O error ends the whole transaction inside of one write.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use room::{
-    Announced, AnnouncedTrack, Change, Input, Join, Now, Output, ParticipantSid, Priority, Room, RoomSid, SessionHash,
-    TrackKind, TrackSid,
+    Announced, AnnouncedTrack, Change, Input, Join, Now, Output, ParticipantSid, Priority, Room, RoomSid, Rules,
+    SessionHash, TrackKind, TrackSid,
 };
 use testkit::history::{Deed, Fact, History, Moment, Present, Said, Touches};
 
@@ -167,6 +167,7 @@ impl Client {
                 name: format!("name{number}"),
                 enabled: dice.bool(),
                 priority: Priority::ALL[dice.usize(0..Priority::ALL.len())],
+                has_codec: true,
                 fresh: TrackSid::from_bytes(sids.to_be_bytes()),
             });
         }
@@ -184,7 +185,7 @@ impl Client {
             participant,
             identity: self.identity.to_string(),
             session: SessionHash([0; 32]),
-            subscribe_all: true,
+            rules: Rules::everything(),
             announced: self.announced(),
         })
     }

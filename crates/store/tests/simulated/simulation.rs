@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use room::{
     AccountSid, Input, Now, ParticipantSid, ParticipantStatus, Restored, RestoredParticipant, Room, RoomConfig,
-    RoomSid, Timestamp,
+    RoomSid, RoomType, Timestamp,
 };
 use store::{Account, CallbackMethod, CallbackOutcome, NewRoom, SqliteStore, Store};
 use testkit::history::{Callback, Clock, History, Moment, ParticipantsOf, Said, Touches};
@@ -138,6 +138,8 @@ impl Simulation {
             max_participant_duration: Duration::from_secs(1_000_000),
             unused_timeout: Duration::from_secs(300),
             empty_timeout: Duration::from_secs(300),
+            max_age: None,
+            audio_only: false,
             ad_hoc,
             session_timeout: SESSION_TIMEOUT,
             first_revision,
@@ -150,6 +152,9 @@ impl Simulation {
         let new = NewRoom {
             sid: RoomSid::from_bytes(self.fresh()),
             unique_name: Some(name.to_owned()),
+            kind: RoomType::Group,
+            audio_only: false,
+            large_room: false,
             ad_hoc: self.dice.bool(),
             status_callback: Some("https://example.com/events".to_owned()),
             status_callback_method: CallbackMethod::Post,
@@ -407,7 +412,7 @@ impl Simulation {
                     .map(|from| RestoredParticipant {
                         sid: from.row.sid,
                         identity: from.row.identity.clone(),
-                        subscribe_all: from.subscribe_all,
+                        rules: from.rules.clone(),
                         tracks: from.tracks.clone(),
                         stayed: since(from.row.created),
                     })

@@ -23,8 +23,7 @@ impl RoomTask {
         let Some(seat) = self.seats.get_mut(&participant) else {
             return;
         };
-        seat.subscriptions = view.subscriptions;
-        seat.is_stale = true;
+        seat.receive(view.subscriptions);
         let arriving = std::mem::take(&mut seat.arriving).into_iter().next();
         let offer = arriving.and_then(|state| Some((state.id, read(state.description?)?)));
         let mut answer = None;
@@ -58,8 +57,8 @@ impl RoomTask {
             },
             options: Options {
                 session_timeout: self.shared.config.session_timeout.as_secs(),
-                signaling_region: self.shared.config.media_region.clone(),
-                media_region: self.shared.config.media_region.clone(),
+                signaling_region: self.shared.config.rooms.media_region.clone(),
+                media_region: self.row.new.media_region.clone().unwrap_or_default(),
                 audio_processors: Vec::new(),
             },
             state: complete_state(
@@ -79,8 +78,7 @@ impl RoomTask {
         let Some(seat) = self.seats.get_mut(&participant) else {
             return;
         };
-        seat.subscriptions = view.subscriptions;
-        seat.is_stale = true;
+        seat.receive(view.subscriptions);
         let listed = std::mem::take(&mut seat.arriving);
         let kept = seat.peer.as_mut().and_then(|peer| {
             let latest = listed.iter().find(|state| state.id == peer.id)?;
@@ -129,8 +127,7 @@ impl RoomTask {
         let Some(seat) = self.seats.get_mut(&participant) else {
             return;
         };
-        seat.subscriptions = tracks;
-        seat.is_stale = true;
+        seat.receive(tracks);
         if !seat.admitted {
             return; // `connected` or `synced` will say it
         }

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use negotiation::{Description, DescriptionType, LocalParameters, Output as PeerOutput, PeerConnection, VideoFormats};
+use negotiation::{
+    Description, DescriptionType, LocalParameters, MediaKind, Output as PeerOutput, PeerConnection, VideoFormats,
+};
 use protocol::signaling::{Description as WireDescription, PeerConnectionState};
-use room::{Input, ParticipantSid};
+use room::{Announced, Input, ParticipantSid, TrackKind};
 use sfu::{Event, TransportId};
 
 use super::super::seat::Peer;
 use super::super::{Shared, random};
 use super::{RoomTask, now};
+use crate::config::VIDEO_CODECS;
 
 impl RoomTask {
     /// A description of the client.
@@ -175,6 +178,26 @@ impl RoomTask {
         }
     }
 
+    /// Whether the offer of a client that comes in with video has none of the codecs that the room was restricted to. With
+    /// the usual ones it is not looked at: every client that can send video at all has one of them.
+    pub(super) fn lacks_video_codec(&self, announced: &Announced, arriving: &[PeerConnectionState]) -> bool {
+        let codecs = &self.row.new.video_codecs;
+        let has_video = announced.tracks.iter().any(|track| track.kind == TrackKind::Video);
+        if self.row.new.audio_only || !has_video || codecs.len() >= VIDEO_CODECS.len() {
+            return false;
+        }
+        let offer = arriving.first().and_then(|state| read(state.description.clone()?));
+        let mut trial = PeerConnection::new(self.local_parameters(0));
+        offer.is_some_and(|offer| trial.handle_description(&offer, Instant::now()).is_ok())
+            && trial.lacks(MediaKind::Video)
+    }
+
+    /// Whether it is known of a participant that it has none of the room's codecs.
+    pub(super) fn is_without_video_codec(&self, participant: ParticipantSid) -> bool {
+        let peer = self.seats.get(&participant).and_then(|seat| seat.peer.as_ref());
+        !self.row.new.audio_only && peer.is_some_and(|peer| peer.connection.lacks(MediaKind::Video))
+    }
+
     pub(super) fn local_parameters(&self, first_revision: u64) -> LocalParameters {
         local_parameters(&self.shared, &self.row.new.video_codecs, first_revision)
     }
@@ -192,6 +215,15 @@ pub(super) fn local_parameters(shared: &Shared, video_codecs: &[String], first_r
         video_formats: video_formats(video_codecs),
         first_revision,
     }
+}
+
+/// Marks the video of a client that has none of the room's codecs.
+pub(super) fn mark_video(announced: &mut Announced) {
+    let video = announced
+        .tracks
+        .iter_mut()
+        .filter(|track| track.kind == TrackKind::Video);
+    video.for_each(|track| track.has_codec = false);
 }
 
 /// Whether a client's first offer can be answered; no offer can.
@@ -247,15 +279,14 @@ pub(super) fn read(description: WireDescription) -> Option<Description> {
     })
 }
 
-/// VP9 and AV1 are passed where a room does not restrict codecs to what the API can name.
+/// The room's codecs and no others: whoever subscribes can count on what the room reports.
 pub(super) fn video_formats(codecs: &[String]) -> VideoFormats {
     let has = |codec: &str| codecs.iter().any(|listed| listed == codec);
-    let is_default = has("VP8") && has("H264");
     VideoFormats {
         vp8: has("VP8"),
         h264: has("H264"),
-        vp9: is_default,
-        av1: is_default,
+        vp9: false,
+        av1: false,
     }
 }
 

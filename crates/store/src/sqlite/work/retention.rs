@@ -1,6 +1,6 @@
 //! The work of forgetting.
 
-use room::{RoomSid, Timestamp};
+use room::{RoomSid, RoomType, Timestamp};
 use rusqlite::params;
 
 use super::{ACCOUNT, Counted, STEPS_FIXED};
@@ -13,6 +13,9 @@ fn create(counted: &Counted, number: u32) {
     let new = NewRoom {
         sid: RoomSid::from_bytes(key(number)),
         unique_name: None,
+        kind: RoomType::Group,
+        audio_only: false,
+        large_room: false,
         ad_hoc: false,
         status_callback: None,
         status_callback_method: CallbackMethod::Post,

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 
+from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
 client = Client(os.environ["API_KEY_SID"], os.environ["API_KEY_SECRET"], os.environ["ACCOUNT_SID"])
@@ -50,6 +51,13 @@ def main(step, room, *args):
         return shown(client.video.v1.rooms(room).participants(args[0]).update(status="disconnected"))
     if step == "complete":
         return {"status": client.video.v1.rooms(room).update(status="completed").status}
+    if step == "validate":
+        # Each request of the list on standard input: with the account's auth token, and with another one.
+        tokens = [os.environ["AUTH_TOKEN"], "another one"]
+        return [
+            [RequestValidator(token).validate(one["url"], one["fields"], one["signature"]) for token in tokens]
+            for one in json.load(sys.stdin)
+        ]
     raise SystemExit(f"no step {step}")
 
 

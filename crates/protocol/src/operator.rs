@@ -27,6 +27,24 @@ pub enum Request {
         /// process.
         end_rooms: bool,
     },
+    /// To deliver callbacks again: one, or all that were given up and match every given filter.
+    RedeliverCallbacks {
+        /// The number of the one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<i64>,
+        /// SID of the room.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        room: Option<String>,
+        /// A host, or host and port.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receiver: Option<String>,
+        /// Microseconds since 1970; events not earlier.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since_us: Option<i64>,
+        /// Microseconds since 1970; events that are earlier.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before_us: Option<i64>,
+    },
 }
 
 /// A line of the answer; each holds a sentence for the operator, without a full stop.
@@ -58,6 +76,16 @@ mod tests {
             end_rooms: true,
         };
         assert_eq!(request, drain);
+        let request: Request =
+            serde_json::from_str(r#"{"command":"redeliver-callbacks","id":17}"#).expect("as documented");
+        let one = Request::RedeliverCallbacks {
+            id: Some(17),
+            room: None,
+            receiver: None,
+            since_us: None,
+            before_us: None,
+        };
+        assert_eq!(request, one);
         for wrong in [r#"{"command":"fly"}"#, r#"{"command":"status","loud":true}"#, "{}", "7"] {
             assert!(serde_json::from_str::<Request>(wrong).is_err(), "{wrong}");
         }

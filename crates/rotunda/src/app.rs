@@ -9,6 +9,7 @@ use crate::credentials::Credentials;
 use crate::door::Door;
 use crate::rooms::Rooms;
 use crate::store_watch::StoreWatch;
+use crate::webhooks::Waker;
 
 /// Shared by all requests and sockets; cheap to clone.
 #[derive(Clone)]
@@ -19,6 +20,8 @@ pub struct App {
     pub watch: StoreWatch,
     /// Everything that changes a room goes through its task.
     pub rooms: Rooms,
+    /// Tells that callbacks became due.
+    pub callbacks: Waker,
     /// Accounts and API keys with their secrets.
     pub credentials: Arc<Credentials>,
     /// Who comes too often or has too much.

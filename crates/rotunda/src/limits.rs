@@ -107,9 +107,34 @@ pub const STORE_STALLED: Duration = Duration::from_secs(5);
 pub const STORE_QUIET: Duration = Duration::from_secs(2);
 
 /// Callbacks on their way at once. Further ones stay in the outbox.
-pub const CALLBACKS_IN_FLIGHT_MAX: usize = 64;
-/// Time for a receiver to answer a callback. Later the attempt has failed.
+pub const CALLBACKS_IN_FLIGHT_MAX: usize = 128;
+/// Callbacks on their way to one receiver at once, a host and port; fewer if less than twice as many places are free,
+/// so that there is always one left for another receiver.
+pub const CALLBACKS_PER_RECEIVER_MAX: usize = 32;
+/// Callbacks on their way at once to a receiver that did not answer the last one, until it answers.
+pub const CALLBACKS_PER_AILING_RECEIVER_MAX: usize = 4;
+/// Receivers that are known not to answer. Further ones have the places of those that do.
+pub const CALLBACK_RECEIVERS_AILING_MAX: usize = 1000;
+/// Callbacks that are leased, and attempts that are noted, in one transaction, which other writes may have to wait for.
+pub const CALLBACKS_AT_ONCE: usize = 64;
+/// Time for a connection to a receiver. Later the attempt has failed.
+pub const CALLBACK_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// Time for a receiver to answer a callback, redirects included. Later the attempt has failed.
 pub const CALLBACK_TIME_MAX: Duration = Duration::from_secs(10);
+/// Redirects that an attempt follows. One more, and the callback is given up.
+pub const CALLBACK_REDIRECTS_MAX: usize = 5;
+/// The longest wait that `Retry-After` can ask for; more is taken as this.
+pub const CALLBACK_RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
+/// Bytes of an answer's body that are read, to use the connection again; with more it is closed. Nothing of it is kept.
+pub const CALLBACK_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Time to read them. Later the connection is closed.
+pub const CALLBACK_ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
+/// Receivers whose connections are kept open between callbacks; those of others are closed after each.
+pub const CALLBACK_RECEIVERS_KEPT: usize = 2;
+/// How long such a connection is kept without a callback.
+pub const CALLBACK_IDLE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Names of receivers that are looked up at once. Further ones wait, within the time of their attempts.
+pub const CALLBACK_LOOKUPS_MAX: usize = 64;
 /// How long a callback is leased. It outlasts the attempt and the note of its end.
 pub const CALLBACK_LEASE: Duration = Duration::from_secs(30);
 /// Characters of the error that is kept of a failed attempt.
@@ -137,6 +162,11 @@ pub const OPERATOR_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const _: () = assert!(SOCKETS_OUTSIDE_ROOMS_MAX <= SOCKETS_MAX && SOCKETS_MAX <= CONNECTIONS_MAX);
 const _: () = assert!(PREDECESSOR_TIME_MAX.as_secs() > SHUTDOWN_TIME_MAX.as_secs());
+const _: () = assert!(CALLBACKS_AT_ONCE <= CALLBACKS_IN_FLIGHT_MAX);
+// The database, media and operators have the rest.
+const _: () = assert!(
+    CALLBACKS_IN_FLIGHT_MAX + CALLBACK_RECEIVERS_KEPT * CALLBACKS_PER_RECEIVER_MAX <= DESCRIPTORS_RESERVED - 64
+);
 const _: () = assert!(CALLBACK_LEASE.as_secs() > 2 * CALLBACK_TIME_MAX.as_secs());
 
 #[cfg(test)]

@@ -93,7 +93,13 @@ impl Server {
         let stop = CancellationToken::new();
         let stop_if_failed = stop.clone().drop_guard();
         let tasks = TaskTracker::new();
-        let callbacks = webhooks::start(Arc::clone(&store), Arc::clone(&credentials), stop.clone(), &tasks);
+        let callbacks = webhooks::start(
+            Arc::clone(&store),
+            Arc::clone(&credentials),
+            settings.callbacks.clone(),
+            stop.clone(),
+            &tasks,
+        );
         let config = RoomsConfig {
             session_timeout: settings.session_timeout,
             candidates: settings.candidates(media_addr).into(),
@@ -101,13 +107,22 @@ impl Server {
         };
         let memory = MemoryWatch::start(stop.clone(), &tasks);
         let watch = StoreWatch::start(Arc::clone(&store), stop.clone(), &tasks);
-        let rooms = Rooms::start(Arc::clone(&store), watch.clone(), memory, media, config, callbacks).await?;
+        let rooms = Rooms::start(
+            Arc::clone(&store),
+            watch.clone(),
+            memory,
+            media,
+            config,
+            callbacks.clone(),
+        )
+        .await?;
         retention::start(Arc::clone(&store), settings.keep, stop.clone(), &tasks);
 
         let app = App {
             store,
             watch,
             rooms,
+            callbacks,
             credentials,
             door: Arc::new(Door::new(settings.door, Instant::now())),
             settings: Arc::new(settings),

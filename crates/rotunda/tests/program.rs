@@ -6,6 +6,8 @@
 mod audit;
 #[path = "program/backup.rs"]
 mod backup;
+#[path = "program/callbacks.rs"]
+mod callbacks;
 #[path = "program/faults.rs"]
 mod faults;
 #[path = "program/load.rs"]

@@ -29,7 +29,10 @@ mod track;
 
 pub use account::{Account, ApiKey};
 pub use audit::{Audit, AuditFilter, AuditRow};
-pub use callback::{CallbackMethod, CallbackOutcome, DueCallback};
+pub use callback::{
+    AttemptRow, CallbackFilter, CallbackLease, CallbackMethod, CallbackOutcome, CallbackRow, CallbackState,
+    DueCallback, EndedAttempt, LeasedCallbacks, Redelivered, Redelivery, RedeliveryRequest, receiver_of,
+};
 pub use check::{CheckProgress, Findings, Invariant, Violation};
 pub use error::{Outage, StoreError};
 pub use page::{Page, PageRequest, Position};
@@ -129,8 +132,9 @@ pub trait Store: Send + Sync + 'static {
     fn expunge(&self) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Takes over all rooms in progress: raises their epochs, makes everyone `connected` there
     /// `reconnecting` at `now`, and tells what they are restored from. Callbacks that another
-    /// process leased, or was to try again later, are due now: nobody else is at them, and a clock
-    /// that was set back since then must not hold them up.
+    /// process leased are due now, since nobody is at them any more. Those that are to be tried again
+    /// later keep their time, but wait from now on no longer than they were to wait: a clock that was
+    /// set back since then must not hold them up.
     fn take_over(&self, now: Timestamp) -> BoxFuture<'_, Result<Vec<LiveRoom>, StoreError>>;
     /// Takes over one room in the same way, but for its callbacks; `None` unless it is in progress.
     fn take_over_room(
@@ -216,24 +220,65 @@ pub trait Store: Send + Sync + 'static {
         participant: ParticipantSid,
     ) -> BoxFuture<'_, Result<Option<SubscribeRulesRow>, StoreError>>;
 
-    /// Leases due callbacks until `leased_until`: at most `limit`, and of each room only the first
-    /// that is not done, so that order holds. A lease that ran out is due again.
+    /// Records how attempts ended, then leases callbacks that are due, in one transaction: at most `lease.limit`, of
+    /// each room only the first that is not done, so that order holds, and each receiver in its turn. A lease that ran
+    /// out is due again. The work is bounded by the attempts, the leases and [`limits`], not by what is due.
+    fn exchange_callbacks(
+        &self,
+        ended: Vec<EndedAttempt>,
+        lease: CallbackLease,
+    ) -> BoxFuture<'_, Result<LeasedCallbacks, StoreError>>;
+    /// Leases due callbacks of any receiver until `until`, at most `limit`.
     fn lease_callbacks(
         &self,
         now: Timestamp,
-        leased_until: Timestamp,
+        until: Timestamp,
         limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<DueCallback>, StoreError>>;
+    ) -> BoxFuture<'_, Result<Vec<DueCallback>, StoreError>> {
+        let lease = CallbackLease {
+            now,
+            until,
+            limit,
+            per_receiver: limit,
+            ..CallbackLease::default()
+        };
+        Box::pin(async move { Ok(self.exchange_callbacks(Vec::new(), lease).await?.due) })
+    }
     /// When the next callback is due, leases included.
     fn next_callback(&self) -> BoxFuture<'_, Result<Option<Timestamp>, StoreError>>;
-    /// Records how an attempt ended: HTTP status if there was an answer, else a short error.
+    /// Records how one attempt ended: HTTP status if there was an answer, else a short error.
     fn record_callback(
         &self,
         id: i64,
         at: Timestamp,
         answer: Result<u16, String>,
         outcome: CallbackOutcome,
-    ) -> BoxFuture<'_, Result<(), StoreError>>;
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        let ended = EndedAttempt {
+            id,
+            at,
+            answer,
+            outcome,
+        };
+        let lease = CallbackLease {
+            now: at,
+            ..CallbackLease::default()
+        };
+        Box::pin(async move { self.exchange_callbacks(vec![ended], lease).await.map(drop) })
+    }
+    /// Callbacks of all accounts behind that of the number `after`, oldest first: at most `limit`, 1 to
+    /// [`limits::CALLBACK_ROWS_MAX`].
+    fn callbacks(
+        &self,
+        filter: CallbackFilter,
+        after: i64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<CallbackRow>, StoreError>>;
+    /// The latest attempts at a callback, oldest first: at most [`limits::ATTEMPTS_TOLD_MAX`].
+    fn callback_attempts(&self, id: i64) -> BoxFuture<'_, Result<Vec<AttemptRow>, StoreError>>;
+    /// Makes callbacks due again that are done, with a schedule that begins anew. In their room they come in their order
+    /// before all that wait. Call it with its `last` until there is none.
+    fn redeliver_callbacks(&self, request: RedeliveryRequest) -> BoxFuture<'_, Result<Redelivered, StoreError>>;
 
     /// Writes a line of the audit log about what changed no room.
     fn record(&self, audit: Audit) -> BoxFuture<'_, Result<(), StoreError>>;

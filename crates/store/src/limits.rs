@@ -13,6 +13,18 @@ pub const PAGE_SIZE_MAX: u32 = 1000;
 /// Callbacks leased by one call at most; a request for more gets this many.
 pub const LEASE_MAX: u32 = 1000;
 
+/// Receivers of callbacks that one lease looks at at most; the next one goes on behind the last.
+pub(crate) const RECEIVERS_PER_LEASE: u32 = 1000;
+
+/// Callbacks that one call reads at most; a request for more gets this many.
+pub const CALLBACK_ROWS_MAX: u32 = 1000;
+
+/// Callbacks that were given up and that one call looks at, to deliver them again; the next call goes on behind them.
+pub const REDELIVER_ROWS: u32 = 500;
+
+/// Attempts at one callback that are told at most, the latest.
+pub const ATTEMPTS_TOLD_MAX: u32 = 100;
+
 /// Characters kept of an error that a callback's attempt ended with; the rest is cut.
 pub const ATTEMPT_ERROR_CHARS: usize = 200;
 

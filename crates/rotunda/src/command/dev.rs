@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::serve::serve;
 use super::{Failure, Options, print, start_log, text};
-use crate::config::{self, Certificate, Data, PresetAccount, PresetApiKey, Raw, Settings};
+use crate::config::{self, Certificate, Data, List, PresetAccount, PresetApiKey, Raw, Settings};
 use crate::server::Server;
 use crate::tls;
 
@@ -41,6 +41,7 @@ pub(super) fn run(args: &DevArgs) -> Result<(), Failure> {
     }
     let mut defaults = Raw {
         log: text("warn"),
+        callback_allow: Some(List(vec!["loopback".to_owned(), "private".to_owned()])),
         ..Raw::defaults()
     };
     if args.tls {

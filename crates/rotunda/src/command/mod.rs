@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod callbacks;
 mod check;
 mod data_dir;
 mod dev;
@@ -9,6 +10,7 @@ mod drain;
 mod env;
 mod load;
 mod migrate;
+mod moment;
 mod progress;
 mod restore;
 mod serve;
@@ -47,6 +49,7 @@ const EXAMPLES: &str = "Examples:
   rotunda backup /backup/rotunda.db               a copy of the database, while it serves
   rotunda restore /backup/rotunda.db              goes on from the copy, also while it serves
   rotunda audit --since 7d                        who changed what in the last week
+  rotunda callbacks list --state given-up         which status callbacks were not delivered
   rotunda check                                   whether the database is whole
   rotunda load                                    what this machine carries
 
@@ -81,6 +84,9 @@ enum Command {
     /// Each change has its line from the same moment on: when, by which account's or key's secret, from which
     /// address, what, and how it was answered. Requests that changed nothing have none.
     Audit(audit::AuditArgs),
+    /// Shows status callbacks and their attempts, and delivers again what was given up; also while the server runs
+    #[command(subcommand, after_help = callbacks::EXAMPLES)]
+    Callbacks(callbacks::CallbacksCommand),
     /// Makes a copy of the database in one file, also while the server runs
     ///
     /// The copy is of one moment, checked, synced, and readable for its owner alone: it holds all
@@ -184,6 +190,7 @@ pub fn main() -> ExitCode {
         Command::Token(args) => token::run(&args),
         Command::Env(args) => env::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Callbacks(command) => callbacks::run(&command),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Migrate(args) => migrate::run(&args),

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use store::DatabaseCopy;
+use room::{RoomSid, Timestamp};
+use store::{CallbackFilter, DatabaseCopy};
 use tokio::task::JoinHandle;
 
 use super::restore::advised;
@@ -15,6 +16,7 @@ use crate::limits;
 use crate::operator::{Channel, Job, Reply, Request};
 use crate::restore::{self, RestoreError};
 use crate::server::{Server, StartError, raise_descriptors};
+use crate::webhooks::{self, Again};
 
 /// Serves until SIGTERM or SIGINT.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
@@ -48,6 +50,13 @@ pub(super) fn serve(settings: Settings, ready: impl FnOnce(&Server) -> Result<()
                         job.reply.failed("a drain or a restore is under way; wait for its end").await;
                     }
                     Request::Restore { backup } => work = prepare(&server, backup, job.reply),
+                    Request::RedeliverCallbacks { id, room, receiver, since_us, before_us } => {
+                        let filter = filter(room, receiver, since_us, before_us);
+                        match id.map_or(filter.map(Again::GivenUp), |id| Ok(Again::One(id))) {
+                            Ok(again) => redeliver(&server, again, job.reply),
+                            Err(sentence) => job.reply.failed(sentence).await,
+                        }
+                    }
                     Request::Drain { wait_s, end_rooms } => {
                         let wait = Duration::from_secs(wait_s).min(limits::DRAIN_WAIT_MAX);
                         work = Some(drain(&server, Plan { wait, end_rooms }, job.reply));
@@ -94,6 +103,38 @@ fn drain(server: &Server, plan: Plan, reply: Reply) -> JoinHandle<Work> {
         let end = drain::drain(&app, plan, &reply).await;
         Work::Drained(end, reply)
     })
+}
+
+fn filter(
+    room: Option<String>,
+    receiver: Option<String>,
+    since_us: Option<i64>,
+    before_us: Option<i64>,
+) -> Result<CallbackFilter, String> {
+    Ok(CallbackFilter {
+        state: None,
+        room: room
+            .map(|sid| sid.parse::<RoomSid>())
+            .transpose()
+            .map_err(|error| error.to_string())?,
+        receiver,
+        since: since_us.map(Timestamp),
+        before: before_us.map(Timestamp),
+    })
+}
+
+/// Makes callbacks due again, while other commands are taken.
+fn redeliver(server: &Server, again: Again, reply: Reply) {
+    let app = server.app().clone();
+    tokio::spawn(async move {
+        let made_due = webhooks::redeliver(app.store.as_ref(), again.clone()).await;
+        app.callbacks.wake();
+        match made_due {
+            Ok(0) => reply.failed(webhooks::sentence(&again, 0)).await,
+            Ok(count) => reply.done(webhooks::sentence(&again, count)).await,
+            Err(error) => reply.failed(with_causes(&error)).await,
+        }
+    });
 }
 
 /// What a restore is to put in place, or why it cannot.

@@ -113,6 +113,9 @@ options! {
         /// HTTP connections of one address at once, WebSockets included; 0: any number, as behind a proxy [env: ROTUNDA_CONNECTIONS_PER_ADDRESS] [default: 5000]
         #[arg(long, value_name = "NUMBER")]
         connections_per_address: Text,
+        /// Receivers of callbacks that are allowed though their addresses are not public, by commas: loopback, private, link-local, shared, networks, host names [env: ROTUNDA_CALLBACK_ALLOW] [default: none; `rotunda dev`: loopback,private]
+        #[arg(long, value_name = "WHAT,...")]
+        callback_allow: List,
         /// What is logged to stderr: error, warn, info, debug, trace, also by module [env: ROTUNDA_LOG] [default: info]
         #[arg(long, value_name = "LEVELS")]
         log: Text,
@@ -160,6 +163,7 @@ impl Raw {
             log: text("info"),
             advertise_addr: Some(List::default()),
             cors_allow_origins: Some(List::default()),
+            callback_allow: Some(List::default()),
             ..Self::default()
         }
     }

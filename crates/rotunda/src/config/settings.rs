@@ -18,6 +18,7 @@ use super::{ConfigError, Environment, Written};
 use crate::door::DoorSettings;
 use crate::limits;
 use crate::retention::Keep;
+use crate::webhooks::{AddressKind, AddressRule};
 
 /// How the server is set up. Holds secrets, which its `Debug` does not show.
 #[derive(Debug, Clone)]
@@ -45,6 +46,8 @@ pub struct Settings {
     pub rooms: RoomSettings,
     /// How many and how fast.
     pub door: DoorSettings,
+    /// Where callbacks may go.
+    pub callbacks: AddressRule,
     /// How long what is over is kept.
     pub keep: Keep,
     /// Made or changed at the start.
@@ -152,6 +155,7 @@ impl Settings {
             session_timeout: Duration::from_secs(30),
             rooms: RoomSettings::default(),
             door: DoorSettings::default(),
+            callbacks: AddressRule::allowing_kinds([AddressKind::Loopback]),
             keep: Keep::default(),
             account: None,
             api_key: None,
@@ -194,6 +198,11 @@ impl Settings {
         );
         let rooms = reader.rooms(raw);
         let door = reader.door(raw);
+        let callbacks = reader.each(
+            "callback_allow",
+            raw.callback_allow.iter().flat_map(|list| &list.0),
+            |text| AddressRule::allowing([text]),
+        );
         let keep = Keep {
             rooms: reader.days("keep_rooms_days", raw.keep_rooms_days.as_ref()),
             events: reader.days("keep_events_days", raw.keep_events_days.as_ref()),
@@ -253,6 +262,7 @@ impl Settings {
             session_timeout: Duration::from_secs(session_timeout_s.into()),
             rooms,
             door,
+            callbacks: callbacks.into_iter().fold(AddressRule::default(), AddressRule::and),
             keep,
             account: account.map(|(sid, auth_token)| PresetAccount { sid, auth_token }),
             api_key: api_key.map(|(sid, secret)| PresetApiKey { sid, secret }),

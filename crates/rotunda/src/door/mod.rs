@@ -14,7 +14,7 @@ use room::AccountSid;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::bucket::{Bucket, Buckets, Rate};
-use self::notice::Notice;
+pub(crate) use self::notice::Notice;
 pub use self::places::Place;
 use self::places::Places;
 use crate::limits;

@@ -8,7 +8,7 @@ use crate::limits;
 
 /// What was told when. Its keys are the sentences of this program.
 #[derive(Debug, Default)]
-pub(super) struct Notice(Mutex<BTreeMap<&'static str, Told>>);
+pub(crate) struct Notice(Mutex<BTreeMap<&'static str, Told>>);
 
 #[derive(Debug, Default)]
 struct Told {
@@ -26,7 +26,8 @@ impl Notice {
         }
     }
 
-    fn count(&self, what: &'static str, now: Instant) -> Option<u64> {
+    /// The number of times since the last line, if another one may be written now.
+    pub(crate) fn count(&self, what: &'static str, now: Instant) -> Option<u64> {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let told = told.entry(what).or_default();
         told.since += 1;

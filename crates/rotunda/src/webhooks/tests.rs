@@ -84,7 +84,8 @@ impl Fixture {
         store.put_account(account.clone()).await.unwrap();
         let credentials = Arc::new(Credentials::new(vec![account], Vec::new()));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let waker = super::start(Arc::clone(&store), credentials, stop.clone(), &tasks);
+        let rule = AddressRule::allowing_kinds([AddressKind::Loopback]);
+        let waker = super::start(Arc::clone(&store), credentials, rule, stop.clone(), &tasks);
         Self {
             store,
             waker,
@@ -128,6 +129,11 @@ impl Fixture {
         };
         self.store.write(ACCOUNT, room, 1, vec![change]).await.unwrap();
         self.waker.wake();
+    }
+
+    /// Does not wait for what is on its way.
+    fn abandon(self) {
+        self.stop.cancel();
     }
 
     async fn stop(self) {
@@ -233,8 +239,8 @@ async fn a_failed_attempt_is_repeated_before_later_events() {
 }
 
 #[tokio::test]
-async fn refusals_and_redirects_give_up_and_let_later_events_through() {
-    for status in [410, 302] {
+async fn a_permanent_refusal_gives_up_and_lets_later_events_through() {
+    for status in [400, 410, 304] {
         let (addr, mut received) = receiver(vec![status]).await;
         let fixture = Fixture::start().await;
         let room = fixture
@@ -268,5 +274,76 @@ async fn a_dead_receiver_holds_up_its_own_room_only() {
     fixture.join(room, 1).await;
     assert_eq!(event(&next(&mut received).await), "0 room-created");
     assert_eq!(event(&next(&mut received).await), "1 participant-connected");
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_hanging_receiver_with_many_rooms_holds_up_nobody_else() {
+    // It takes connections and says nothing.
+    let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dead = hanging.local_addr().unwrap();
+    let (at_once, mut seen) = tokio::sync::watch::channel(0_usize);
+    tokio::spawn(async move {
+        let mut sockets = Vec::new();
+        while let Ok((socket, _)) = hanging.accept().await {
+            sockets.push(socket);
+            at_once.send_replace(sockets.len());
+        }
+    });
+    let (addr, mut received) = receiver(Vec::new()).await;
+    let fixture = Fixture::start().await;
+    for number in 0..u8::MAX {
+        fixture
+            .room(number, format!("http://{dead}/hook"), CallbackMethod::Post)
+            .await;
+    }
+    // It has all places that one receiver can have.
+    seen.wait_for(|sockets| *sockets >= limits::CALLBACKS_PER_RECEIVER_MAX)
+        .await
+        .unwrap();
+    let room = fixture
+        .room(u8::MAX, format!("http://{addr}/hook"), CallbackMethod::Post)
+        .await;
+    for number in 0..20 {
+        fixture.join(room, number).await;
+    }
+    for number in 0..=20 {
+        let callback = next(&mut received).await;
+        assert!(event(&callback).starts_with(&format!("{number} ")), "{callback:?}");
+    }
+    fixture.abandon();
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_cut_off_and_its_status_counts() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (heard, mut received) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let heard = heard.clone();
+            tokio::spawn(async move {
+                socket.read_u8().await.unwrap();
+                heard.send(()).unwrap();
+                socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                // Until the other side has had enough.
+                while socket.write_all(&[b'x'; 4096]).await.is_ok() {}
+            });
+        }
+    });
+    let fixture = Fixture::start().await;
+    let room = fixture
+        .room(1, format!("http://{addr}/hook"), CallbackMethod::Post)
+        .await;
+    fixture.join(room, 1).await;
+    // The second is only sent once the first is delivered.
+    for _ in 0..2 {
+        tokio::time::timeout(Duration::from_secs(20), received.recv())
+            .await
+            .expect("a callback arrives")
+            .unwrap();
+    }
     fixture.stop().await;
 }

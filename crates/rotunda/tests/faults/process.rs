@@ -53,6 +53,7 @@ impl Start {
             .env("ROTUNDA_AUTH_TOKEN", AUTH_TOKEN)
             .env("ROTUNDA_API_KEY_SID", KEY)
             .env("ROTUNDA_API_KEY_SECRET", SECRET)
+            .env("ROTUNDA_CALLBACK_ALLOW", "loopback")
             .env("ROTUNDA_LOG", "info")
             .env("NO_COLOR", "1");
         Self { command }

@@ -15,7 +15,7 @@ use testkit::signaling::Client;
 use super::process::{FREE, Running, after, faults, rotunda, said};
 
 /// Sends a form with these credentials: status and body of the answer.
-fn post(url: &str, path: &str, user: &str, password: &str, form: &str) -> (u16, Value) {
+pub(crate) fn post(url: &str, path: &str, user: &str, password: &str, form: &str) -> (u16, Value) {
     let host = url.strip_prefix("http://").unwrap();
     let mut socket = TcpStream::connect(host).unwrap();
     let credentials = STANDARD.encode(format!("{user}:{password}"));

@@ -103,6 +103,15 @@ impl Running {
         }
     }
 
+    /// Asks it to end by SIGTERM, and reads all that it said on stderr.
+    pub(crate) fn terminate_and_read(mut self) -> String {
+        let mut stderr = self.child.stderr.take().unwrap();
+        self.terminate();
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).unwrap();
+        text
+    }
+
     /// Asks it to end by SIGTERM. How long it took; it has to succeed.
     pub(crate) fn terminate(mut self) -> Duration {
         let asked = Instant::now();

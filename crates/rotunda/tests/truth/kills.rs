@@ -20,10 +20,10 @@ use crate::receiver::Receiver;
 use crate::scenario::{SETTLED_WITHIN, faults, settle, work};
 use crate::world::World;
 
-const ACCOUNT: &str = "ACcccccccccccccccccccccccccccccccc";
-const AUTH_TOKEN: &str = "cccccccccccccccccccccccccccccccc";
-const KEY: &str = "SKcccccccccccccccccccccccccccccccc";
-const SECRET: &str = "a-secret-for-the-crash-test-only";
+pub(crate) const ACCOUNT: &str = "ACcccccccccccccccccccccccccccccccc";
+pub(crate) const AUTH_TOKEN: &str = "cccccccccccccccccccccccccccccccc";
+pub(crate) const KEY: &str = "SKcccccccccccccccccccccccccccccccc";
+pub(crate) const SECRET: &str = "a-secret-for-the-crash-test-only";
 /// The shortest that can be set, seconds.
 const SESSION_TIMEOUT_S: &str = "5";
 /// Who acts at the same time.
@@ -68,6 +68,7 @@ pub(crate) async fn start<K: AsRef<OsStr>, V: AsRef<OsStr>>(
         .env("ROTUNDA_API_KEY_SID", KEY)
         .env("ROTUNDA_API_KEY_SECRET", SECRET)
         .env("ROTUNDA_SESSION_TIMEOUT_S", SESSION_TIMEOUT_S)
+        .env("ROTUNDA_CALLBACK_ALLOW", "loopback")
         .env("ROTUNDA_LOG", "warn")
         .envs(environment)
         .stdout(Stdio::null())
@@ -96,7 +97,7 @@ pub(crate) fn key() -> ApiKey {
 }
 
 /// What `rotunda check` says against the database, if anything.
-fn broken_invariants(directory: &Path) -> Option<String> {
+pub(crate) fn broken_invariants(directory: &Path) -> Option<String> {
     let checked = program().args(["check", "--data-dir"]).arg(directory).output().unwrap();
     let said = [checked.stdout, checked.stderr].concat();
     (!checked.status.success()).then(|| String::from_utf8_lossy(&said).into_owned())

@@ -12,7 +12,7 @@ use testkit::history::{Callback, Said};
 
 use crate::world::World;
 
-type Fields = BTreeMap<String, String>;
+pub(crate) type Fields = BTreeMap<String, String>;
 
 /// A receiver of callbacks; it stays where it is when the server dies.
 pub(crate) struct Receiver {
@@ -20,7 +20,7 @@ pub(crate) struct Receiver {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     world: OnceLock<Arc<World>>,
     state: Mutex<Shift>,
     /// Accepts this one and tells nobody: what a server that loses callbacks looks like.
@@ -54,6 +54,27 @@ impl Receiver {
         Self { url, shared }
     }
 
+    /// A receiver whose ways are somebody else's; it hears by [`Shared::hear`].
+    pub(crate) fn of(url: String) -> Self {
+        let shared = Shared {
+            world: OnceLock::new(),
+            state: Mutex::new(Shift {
+                dice: fastrand::Rng::new(),
+                refused: BTreeSet::new(),
+                ended: BTreeSet::new(),
+            }),
+            swallows: None,
+        };
+        Self {
+            url,
+            shared: Arc::new(shared),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
     /// From now on it records here.
     pub(crate) fn tells(&self, world: &Arc<World>) {
         assert!(self.shared.world.set(Arc::clone(world)).is_ok(), "told once");
@@ -62,6 +83,26 @@ impl Receiver {
     /// Whether the last callback of this room was received.
     pub(crate) fn has_end_of(&self, room: RoomSid) -> bool {
         self.shared.state.lock().unwrap().ended.contains(&room)
+    }
+}
+
+impl Shared {
+    /// Takes the callback for received.
+    pub(crate) fn hear(&self, fields: &Fields) {
+        let world = self.world.get().expect("set before the server starts");
+        let Some(call) = callback(fields) else {
+            world.complain(format!("no callback: {fields:?}"));
+            return;
+        };
+        let mut state = self.state.lock().unwrap();
+        if call.event == EventKind::RoomEnded {
+            state.ended.insert(call.room);
+        }
+        world.recorder.told(Said::Callback(call));
+    }
+
+    pub(crate) fn complain(&self, text: String) {
+        self.world.get().expect("set before the server starts").complain(text);
     }
 }
 

@@ -22,7 +22,20 @@ pub(crate) const SETTLED_WITHIN: Duration = Duration::from_secs(120);
 
 /// Does random things until it has done this many, or is told to stop. How many it did.
 pub(crate) async fn work(world: Arc<World>, seed: u64, steps: u64, stop: Arc<AtomicBool>) -> u64 {
+    let rooms = ROOMS.map(str::to_owned).into();
+    work_in(rooms, world, seed, steps, stop).await
+}
+
+/// The same in these rooms.
+pub(crate) async fn work_in(
+    rooms: Arc<[String]>,
+    world: Arc<World>,
+    seed: u64,
+    steps: u64,
+    stop: Arc<AtomicBool>,
+) -> u64 {
     let mut worker = Worker {
+        rooms,
         world,
         dice: Rng::with_seed(seed),
         guests: Vec::new(),
@@ -44,6 +57,7 @@ pub(crate) async fn work(world: Arc<World>, seed: u64, steps: u64, stop: Arc<Ato
 }
 
 struct Worker {
+    rooms: Arc<[String]>,
     world: Arc<World>,
     dice: Rng,
     guests: Vec<Guest>,
@@ -53,7 +67,10 @@ struct Worker {
 impl Worker {
     async fn step(&mut self) {
         match self.dice.u32(0..100) {
-            0..4 => self.world.create(ROOMS[self.dice.usize(0..ROOMS.len())]).await,
+            0..4 => {
+                let room = self.name();
+                self.world.create(&room).await;
+            }
             4..26 => self.join().await,
             26..41 => self.with_guest(Deed::Tracks).await,
             41..49 => self.with_guest(Deed::Leave).await,
@@ -77,13 +94,14 @@ impl Worker {
         if self.guests.len() >= GUESTS {
             self.guests.remove(0).leave().await;
         }
-        let (room, identity) = (
-            ROOMS[self.dice.usize(0..ROOMS.len())],
-            format!("guest{}", self.dice.u32(0..12)),
-        );
+        let (room, identity) = (self.name(), format!("guest{}", self.dice.u32(0..12)));
         let tracks = self.dice.usize(0..3);
         let world = Arc::clone(&self.world);
-        self.guests.extend(Guest::join(&world, room, &identity, tracks).await);
+        self.guests.extend(Guest::join(&world, &room, &identity, tracks).await);
+    }
+
+    fn name(&mut self) -> String {
+        self.rooms[self.dice.usize(0..self.rooms.len())].clone()
     }
 
     async fn with_guest(&mut self, deed: Deed) {
@@ -169,7 +187,9 @@ impl Worker {
             } else {
                 RoomStatus::Completed
             },
-            name: dice.bool().then(|| ROOMS[dice.usize(0..ROOMS.len())].into()),
+            name: dice
+                .bool()
+                .then(|| self.rooms[dice.usize(0..self.rooms.len())].as_str().into()),
         };
         let (size, pause) = (dice.usize(1..8), Duration::from_millis(dice.u64(0..30)));
         let world = Arc::clone(&self.world);

@@ -1,13 +1,15 @@
 //! The outbox: what is rendered, in which order, and what becomes of attempts.
 
-use room::{EventKind, Timestamp, TrackKind};
+use room::{EventKind, RoomSid, Timestamp, TrackKind};
 
 use super::fixture::{
-    NOON, OURS, accounts, complete, join, later, leave, lose, mt, mute, new_room, pa, publish, refused, room,
-    unpublish, write,
+    NOON, OURS, accounts, complete, join, later, leave, lose, mt, mute, new_room, pa, publish, room, unpublish, write,
 };
 use super::{Fresh, with};
-use crate::{CallbackMethod, CallbackOutcome, DueCallback, NewRoom, Store};
+use crate::{
+    Audit, AuditFilter, CallbackFilter, CallbackLease, CallbackMethod, CallbackOutcome, CallbackState, DueCallback,
+    EndedAttempt, NewRoom, Redelivered, Redelivery, RedeliveryRequest, Store,
+};
 
 const SECOND: i64 = 1_000_000;
 
@@ -212,10 +214,11 @@ pub fn a_late_answer_changes_nothing(fresh: Fresh) {
         let told = drain(&*store, NOON).await;
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].event, EventKind::ParticipantConnected);
-        let unknown = store
+        // One that was forgotten meanwhile is passed over.
+        store
             .record_callback(i64::MAX, NOON, Ok(200), CallbackOutcome::Delivered)
-            .await;
-        refused(unknown);
+            .await
+            .unwrap();
     });
 }
 
@@ -235,5 +238,275 @@ pub fn the_limit_of_a_lease_holds(fresh: Fresh) {
         }
         assert!(seen.is_sorted());
         assert!(store.lease_callbacks(until, until, 0).await.unwrap().is_empty());
+    });
+}
+
+/// A room of this number whose callbacks go to this host.
+async fn room_calling(store: &dyn Store, number: u32, host: &str) -> RoomSid {
+    let new = NewRoom {
+        status_callback: Some(format!("https://{host}/rooms?key=secret")),
+        ..new_room(number, None)
+    };
+    store.create_room(OURS, new).await.unwrap().new.sid
+}
+
+fn lease_of(limit: u32, per_receiver: u32) -> CallbackLease {
+    CallbackLease {
+        now: later(NOON, SECOND),
+        until: later(NOON, 30 * SECOND),
+        limit,
+        per_receiver,
+        ..CallbackLease::default()
+    }
+}
+
+/// Whoever has enough under way is passed over, and takes no place of the others.
+pub fn receivers_have_their_turns_and_their_bounds(fresh: Fresh) {
+    with(fresh, |store| async move {
+        accounts(&*store).await;
+        for number in 0..20 {
+            room_calling(&*store, number, "slow.example.com").await;
+        }
+        for (number, host) in ["a.example.com", "t.example.com", "z.example.com"].iter().enumerate() {
+            room_calling(&*store, 20 + number as u32, host).await;
+        }
+        let receivers = |due: &[DueCallback]| due.iter().map(|due| due.receiver.clone()).collect::<Vec<_>>();
+        let lease = CallbackLease {
+            taken: vec![("slow.example.com:443".to_owned(), 5)],
+            ..lease_of(4, 6)
+        };
+        let first = store.exchange_callbacks(Vec::new(), lease.clone()).await.unwrap();
+        let expected = [
+            "a.example.com:443",
+            "slow.example.com:443",
+            "t.example.com:443",
+            "z.example.com:443",
+        ];
+        assert_eq!(receivers(&first.due), expected);
+        assert_eq!(first.next, Some(lease.until));
+        let full = CallbackLease {
+            taken: vec![("slow.example.com:443".to_owned(), 6)],
+            ..lease_of(4, 6)
+        };
+        assert!(store.exchange_callbacks(Vec::new(), full).await.unwrap().due.is_empty());
+        // The turn goes on where it ended.
+        room_calling(&*store, 30, "a.example.com").await;
+        room_calling(&*store, 31, "z.example.com").await;
+        let mut after = "slow.example.com:443".to_owned();
+        let mut turns = Vec::new();
+        for _ in 0..3 {
+            let lease = CallbackLease {
+                after,
+                ..lease_of(1, 6)
+            };
+            let leased = store.exchange_callbacks(Vec::new(), lease).await.unwrap();
+            assert!(leased.is_partial);
+            after = leased.after.clone();
+            turns.extend(receivers(&leased.due));
+        }
+        assert_eq!(
+            turns,
+            ["z.example.com:443", "a.example.com:443", "slow.example.com:443"]
+        );
+    });
+}
+
+/// What ends lets the next of its room go ahead in the same call.
+pub fn one_exchange_records_and_leases(fresh: Fresh) {
+    with(fresh, |store| async move {
+        let sid = room(&*store).await.new.sid;
+        write(&*store, sid, vec![join(1, "alice", NOON), leave(1, NOON)])
+            .await
+            .unwrap();
+        let mut ended = Vec::new();
+        for expected in 0..3 {
+            let leased = store.exchange_callbacks(ended, lease_of(10, 10)).await.unwrap();
+            assert_eq!(leased.due.len(), 1);
+            assert_eq!((leased.due[0].room, leased.due[0].sequence), (sid, expected));
+            ended = vec![EndedAttempt {
+                id: leased.due[0].id,
+                at: NOON,
+                answer: Ok(204),
+                outcome: CallbackOutcome::Delivered,
+            }];
+        }
+        let leased = store.exchange_callbacks(ended, lease_of(10, 10)).await.unwrap();
+        assert!(leased.due.is_empty() && leased.next.is_none() && !leased.is_partial);
+        assert_eq!(store.next_callback().await.unwrap(), None);
+    });
+}
+
+async fn redeliver(store: &dyn Store, what: Redelivery) -> Redelivered {
+    let by = Audit {
+        at: NOON,
+        account: None,
+        credential: "operator".to_owned(),
+        method: None,
+        operation: "redeliver-callbacks".to_owned(),
+        room: None,
+        participant: None,
+        status: None,
+        remote: None,
+        request_id: None,
+    };
+    let request = RedeliveryRequest {
+        what,
+        now: NOON,
+        by: Some(by),
+    };
+    store.redeliver_callbacks(request).await.unwrap()
+}
+
+/// Before what waits, behind what is on its way, with a schedule that begins anew, and with a line of the audit log.
+pub fn what_was_given_up_is_delivered_again_in_its_order(fresh: Fresh) {
+    with(fresh, |store| async move {
+        let sid = room(&*store).await.new.sid;
+        write(&*store, sid, vec![join(1, "alice", NOON), join(2, "bob", NOON)])
+            .await
+            .unwrap();
+        for sequence in 0..2 {
+            let due = lease(&*store, NOON, later(NOON, SECOND)).await;
+            assert_eq!(due[0].sequence, sequence);
+            record(&*store, &due[0], CallbackOutcome::GivenUp).await;
+        }
+        let under_way = lease(&*store, NOON, later(NOON, SECOND)).await;
+        assert_eq!(under_way[0].sequence, 2);
+        write(&*store, sid, vec![leave(1, NOON)]).await.unwrap();
+        let other = CallbackFilter {
+            receiver: Some("example.org".to_owned()),
+            ..CallbackFilter::default()
+        };
+        let none = redeliver(
+            &*store,
+            Redelivery::GivenUp {
+                filter: other,
+                after: 0,
+            },
+        )
+        .await;
+        assert_eq!(none, Redelivered::default());
+        assert!(store.audit(AuditFilter::default(), 0, 10).await.unwrap().is_empty());
+        let ours = CallbackFilter {
+            receiver: Some("example.com".to_owned()),
+            room: Some(sid),
+            since: Some(NOON),
+            ..CallbackFilter::default()
+        };
+        let what = Redelivery::GivenUp { filter: ours, after: 0 };
+        assert_eq!(redeliver(&*store, what.clone()).await.count, 2);
+        assert_eq!(redeliver(&*store, what).await.count, 0);
+        assert_eq!(store.audit(AuditFilter::default(), 0, 10).await.unwrap().len(), 1);
+        record(&*store, &under_way[0], CallbackOutcome::Delivered).await;
+        let told = drain(&*store, NOON).await;
+        let told: Vec<_> = told.iter().map(|told| (told.sequence, told.attempts)).collect();
+        assert_eq!(told, [(0, 0), (1, 0), (3, 0)]);
+    });
+}
+
+/// A delivered one is sent again, one that is to be tried later is due at once.
+pub fn one_callback_is_delivered_again_however_it_stands(fresh: Fresh) {
+    with(fresh, |store| async move {
+        room(&*store).await;
+        let told = drain(&*store, NOON).await;
+        assert_eq!(redeliver(&*store, Redelivery::One(told[0].id)).await.count, 1);
+        let again = lease(&*store, NOON, later(NOON, SECOND)).await;
+        assert_eq!((again[0].id, again[0].attempts), (told[0].id, 0));
+        let hour = CallbackOutcome::Retry(later(NOON, 3600 * SECOND));
+        record(&*store, &again[0], hour).await;
+        assert!(lease(&*store, NOON, NOON).await.is_empty());
+        assert_eq!(redeliver(&*store, Redelivery::One(told[0].id)).await.count, 1);
+        assert_eq!(lease(&*store, NOON, NOON).await.len(), 1);
+        assert_eq!(
+            redeliver(&*store, Redelivery::One(i64::MAX)).await,
+            Redelivered::default()
+        );
+    });
+}
+
+/// By state, room, receiver and time; attempts without bodies.
+pub fn callbacks_are_listed_with_their_attempts(fresh: Fresh) {
+    with(fresh, |store| async move {
+        accounts(&*store).await;
+        let at = |s: i64| later(NOON, s * SECOND);
+        let first = room_calling(&*store, 1, "a.example.com").await;
+        let second = room_calling(&*store, 2, "b.example.com:8443").await;
+        write(&*store, first, vec![join(1, "alice", at(5))]).await.unwrap();
+        let due = lease(&*store, at(9), at(30)).await;
+        let failed = Err("no answer within 10 s".to_owned());
+        let retry = CallbackOutcome::Retry(at(40));
+        store
+            .record_callback(due[0].id, at(10), failed.clone(), retry)
+            .await
+            .unwrap();
+        record(&*store, &due[1], CallbackOutcome::GivenUp).await;
+        let list = async |filter: CallbackFilter| {
+            let rows = store.callbacks(filter, 0, 100).await.unwrap();
+            rows.into_iter()
+                .map(|row| (row.room, row.sequence, row.state))
+                .collect::<Vec<_>>()
+        };
+        let all = [
+            (first, 0, CallbackState::Due),
+            (second, 0, CallbackState::GivenUp),
+            (first, 1, CallbackState::Waiting),
+        ];
+        let any = CallbackFilter::default();
+        assert_eq!(list(any.clone()).await, all);
+        assert_eq!(
+            list(CallbackFilter {
+                state: Some(CallbackState::GivenUp),
+                ..any.clone()
+            })
+            .await,
+            all[1..2]
+        );
+        assert_eq!(
+            list(CallbackFilter {
+                room: Some(first),
+                ..any.clone()
+            })
+            .await,
+            [all[0], all[2]]
+        );
+        for receiver in ["b.example.com", "b.example.com:8443"] {
+            let receiver = Some(receiver.to_owned());
+            assert_eq!(
+                list(CallbackFilter {
+                    receiver,
+                    ..any.clone()
+                })
+                .await,
+                all[1..2]
+            );
+        }
+        assert!(
+            list(CallbackFilter {
+                receiver: Some("example.com".to_owned()),
+                ..any.clone()
+            })
+            .await
+            .is_empty()
+        );
+        assert_eq!(
+            list(CallbackFilter {
+                since: Some(at(5)),
+                ..any.clone()
+            })
+            .await,
+            all[2..]
+        );
+        assert_eq!(
+            list(CallbackFilter {
+                before: Some(at(5)),
+                ..any.clone()
+            })
+            .await,
+            all[..2]
+        );
+        let rows = store.callbacks(any, due[0].id, 1).await.unwrap();
+        assert_eq!((rows.len(), rows[0].room, &rows[0].last), (1, second, &Some(Ok(204))));
+        let attempts = store.callback_attempts(due[0].id).await.unwrap();
+        assert_eq!(attempts.len(), 1);
+        assert_eq!((attempts[0].at, &attempts[0].answer), (at(10), &failed));
     });
 }

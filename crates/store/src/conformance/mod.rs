@@ -81,7 +81,7 @@ macro_rules! conformance_tests {
                 an_empty_room_tells_since_when
                 completed_rooms_are_not_taken_over
                 one_room_is_taken_over_alone
-                callbacks_are_due_at_once
+                callbacks_keep_their_schedule
             }
             callbacks {
                 callbacks_are_rendered_and_numbered_without_gaps
@@ -92,6 +92,11 @@ macro_rules! conformance_tests {
                 giving_up_lets_the_next_go_ahead
                 a_late_answer_changes_nothing
                 the_limit_of_a_lease_holds
+                receivers_have_their_turns_and_their_bounds
+                one_exchange_records_and_leases
+                what_was_given_up_is_delivered_again_in_its_order
+                one_callback_is_delivered_again_however_it_stands
+                callbacks_are_listed_with_their_attempts
             }
             audit {
                 a_line_is_written_with_its_change_or_not_at_all

@@ -127,22 +127,34 @@ pub fn one_room_is_taken_over_alone(fresh: Fresh) {
     });
 }
 
-/// What another process leased, or was to try again later, waits for no clock.
-pub fn callbacks_are_due_at_once(fresh: Fresh) {
+/// What another process leased is due at once. What was to be tried again keeps its time: restarts alone use up no
+/// attempts. A calendar that was set back adds nothing to a wait.
+pub fn callbacks_keep_their_schedule(fresh: Fresh) {
     with(fresh, |store| async move {
         room(&*store).await;
-        let hour = later(NOON, 3_600_000_000);
-        let leased = store.lease_callbacks(NOON, hour, 10).await.unwrap();
+        let at = |s: i64| later(NOON, s * 1_000_000);
+        let leased = store.lease_callbacks(NOON, at(3600), 10).await.unwrap();
         assert_eq!(leased.len(), 1);
         // The clock was set back meanwhile.
-        let earlier = later(NOON, -3_600_000_000);
-        store.take_over(earlier).await.unwrap();
-        let again = store.lease_callbacks(earlier, hour, 10).await.unwrap();
+        store.take_over(at(-3600)).await.unwrap();
+        let again = store.lease_callbacks(at(-3600), at(3600), 10).await.unwrap();
         assert_eq!((again.len(), again[0].id), (1, leased[0].id));
-        let retry = CallbackOutcome::Retry(hour);
+        let retry = CallbackOutcome::Retry(at(60));
         store.record_callback(again[0].id, NOON, Ok(500), retry).await.unwrap();
-        store.take_over(NOON).await.unwrap();
-        let tried = store.lease_callbacks(NOON, hour, 10).await.unwrap();
+        for second in [0, 10, 59] {
+            store.take_over(at(second)).await.unwrap();
+            assert!(
+                store
+                    .lease_callbacks(at(second), at(3600), 10)
+                    .await
+                    .unwrap()
+                    .is_empty()
+            );
+        }
+        assert_eq!(store.next_callback().await.unwrap(), Some(at(60)));
+        store.take_over(at(-3600)).await.unwrap();
+        assert_eq!(store.next_callback().await.unwrap(), Some(at(-3540)));
+        let tried = store.lease_callbacks(at(-3540), at(3600), 10).await.unwrap();
         assert_eq!((tried.len(), tried[0].attempts), (1, 1));
     });
 }

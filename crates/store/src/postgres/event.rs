@@ -44,11 +44,11 @@ pub(super) async fn append(db: &Connection, event: &Event, due: Option<Timestamp
     // Behind others of the room it waits; when they are done it becomes due (callback.rs).
     let sql = format!(
         "WITH event AS ({INSERT} RETURNING id)
-         INSERT INTO outbox (room_id, event_id, state, due_us)
+         INSERT INTO outbox (room_id, event_id, state, due_us, receiver)
          SELECT $1, event.id,
              CASE WHEN EXISTS (SELECT 1 FROM outbox WHERE room_id = $1 AND state = 'due')
                  THEN 'waiting' ELSE 'due' END,
-             $8::bigint FROM event"
+             $8::bigint, (SELECT callback_receiver FROM rooms WHERE id = $1) FROM event"
     );
     db.execute(
         &sql,

@@ -7,6 +7,7 @@ mod account;
 mod anonymize;
 mod audit;
 mod callback;
+mod callback_row;
 mod change;
 mod connection;
 mod event;
@@ -27,10 +28,12 @@ mod url;
 #[cfg(test)]
 mod work;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use futures_util::future::join_all;
 use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp, TrackSid};
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::JoinSet;
@@ -42,9 +45,10 @@ use self::outage::Gauge;
 use self::readers::{Reader, Readers, Sees};
 pub use self::url::{DatabaseUrl, DatabaseUrlError};
 use crate::{
-    Account, ApiKey, Audit, AuditFilter, AuditRow, BoxFuture, CallbackOutcome, Condition, DueCallback, Expiry,
-    Forgotten, LiveRoom, NewRoom, Page, PageRequest, ParticipantFilter, ParticipantRow, ParticipantsOf, RoomFilter,
-    RoomKey, RoomRow, Store, StoreError, SubscribeRulesRow, TrackKey, TrackRow,
+    Account, ApiKey, AttemptRow, Audit, AuditFilter, AuditRow, BoxFuture, CallbackFilter, CallbackLease, CallbackRow,
+    Condition, EndedAttempt, Expiry, Forgotten, LeasedCallbacks, LiveRoom, NewRoom, Page, PageRequest,
+    ParticipantFilter, ParticipantRow, ParticipantsOf, Redelivered, RedeliveryRequest, RoomFilter, RoomKey, RoomRow,
+    Store, StoreError, SubscribeRulesRow, TrackKey, TrackRow,
 };
 
 /// A store in a PostgreSQL database, which it shares with no other store.
@@ -142,6 +146,102 @@ impl PostgresStore {
     ) -> Result<Vec<AuditRow>, StoreError> {
         let db = look(url).await?;
         audit::list(&db, filter, after, limit).await
+    }
+}
+
+impl PostgresStore {
+    /// Records how attempts ended, each in the lane of its room. They are durable before anything is leased; if some
+    /// fail, the caller tells all of them again, and an attempt may count twice.
+    async fn record_ended(&self, ended: Vec<EndedAttempt>, now: Timestamp) -> Result<(), StoreError> {
+        if ended.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<i64> = ended.iter().map(|attempt| attempt.id).collect();
+        let found = self.readers.run(Sees::Each, move |db| {
+            Box::pin(async move { callback::rooms(db, &ids).await })
+        });
+        let found = found.await?;
+        let mut of_rooms: HashMap<RoomSid, Vec<EndedAttempt>> = HashMap::new();
+        for attempt in ended {
+            // Forgotten meanwhile, after somebody else was done with it.
+            let Some(room) = found.get(&attempt.id) else { continue };
+            of_rooms.entry(*room).or_default().push(attempt);
+        }
+        let records = of_rooms.into_iter().map(|(room, attempts)| {
+            self.lanes.run_for(*room.as_bytes(), move |db| {
+                Box::pin(async move {
+                    for attempt in &attempts {
+                        callback::record(db, attempt, now).await?;
+                    }
+                    Ok(())
+                })
+            })
+        });
+        let recorded: Vec<Result<(), StoreError>> = join_all(records).await;
+        recorded.into_iter().collect()
+    }
+
+    /// Each room has a transaction of its own, the first in which something is made due with the line of the audit
+    /// log: so nothing is delivered again that the log does not tell of.
+    async fn redeliver(&self, request: RedeliveryRequest) -> Result<Redelivered, StoreError> {
+        let what = request.what;
+        let looked = self.readers.run(Sees::Each, move |db| {
+            Box::pin(async move { callback_row::looked_at(db, &what).await })
+        });
+        let looked = looked.await?;
+        let mut by = request.by;
+        let mut count = 0;
+        for (room, entries) in looked.of_rooms {
+            let (now, line) = (request.now, by.clone());
+            let made_due = self.lanes.run_for(*room.as_bytes(), move |db| {
+                Box::pin(async move {
+                    let count = callback_row::redeliver(db, room, &entries, now).await?;
+                    if let Some(line) = line.filter(|_| count > 0) {
+                        audit::append(db, &line).await?;
+                    }
+                    Ok(count)
+                })
+            });
+            let made_due = made_due.await?;
+            count += made_due;
+            if made_due > 0 {
+                by = None;
+            }
+        }
+        Ok(Redelivered {
+            count,
+            last: looked.last,
+        })
+    }
+
+    /// At most `limit` callbacks behind that of the number `after`, oldest first, also while a server has the database.
+    /// Changes nothing.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::read_credentials`].
+    pub async fn read_callbacks(
+        url: &DatabaseUrl,
+        filter: &CallbackFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<CallbackRow>, StoreError> {
+        let db = look(url).await?;
+        callback_row::list(&db, filter, after, limit).await
+    }
+
+    /// One callback with its latest attempts, also while a server has the database. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::read_credentials`].
+    pub async fn read_callback(
+        url: &DatabaseUrl,
+        id: i64,
+    ) -> Result<Option<(CallbackRow, Vec<AttemptRow>)>, StoreError> {
+        let db = look(url).await?;
+        let Some(row) = callback_row::one(&db, id).await? else {
+            return Ok(None);
+        };
+        Ok(Some((row, callback_row::attempts(&db, id).await?)))
     }
 }
 
@@ -431,35 +531,50 @@ impl Store for PostgresStore {
         })
     }
 
-    fn lease_callbacks(
+    fn exchange_callbacks(
         &self,
-        now: Timestamp,
-        leased_until: Timestamp,
-        limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<DueCallback>, StoreError>> {
-        self.lanes
-            .run(move |db| Box::pin(callback::lease(db, now, leased_until, limit)))
+        ended: Vec<EndedAttempt>,
+        lease: CallbackLease,
+    ) -> BoxFuture<'_, Result<LeasedCallbacks, StoreError>> {
+        Box::pin(async move {
+            self.record_ended(ended, lease.now).await?;
+            if lease.limit == 0 {
+                return self
+                    .readers
+                    .run(Sees::Each, move |db| {
+                        Box::pin(async move { callback::nothing(db, &lease).await })
+                    })
+                    .await;
+            }
+            let take = self
+                .lanes
+                .run(move |db| Box::pin(async move { callback::lease(db, &lease).await }));
+            take.await
+        })
     }
 
     fn next_callback(&self) -> BoxFuture<'_, Result<Option<Timestamp>, StoreError>> {
         self.readers.run(Sees::Each, |db| Box::pin(callback::next(db)))
     }
 
-    fn record_callback(
+    fn callbacks(
         &self,
-        id: i64,
-        at: Timestamp,
-        answer: Result<u16, String>,
-        outcome: CallbackOutcome,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move {
-            let room = self.readers.run(Sees::Each, move |db| Box::pin(callback::room(db, id)));
-            let room = room.await?.ok_or_else(callback::unknown)?;
-            let record = self.lanes.run_for(*room.as_bytes(), move |db| {
-                Box::pin(async move { callback::record(db, id, at, &answer, outcome).await })
-            });
-            record.await
+        filter: CallbackFilter,
+        after: i64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<CallbackRow>, StoreError>> {
+        self.readers.run(Sees::Each, move |db| {
+            Box::pin(async move { callback_row::list(db, &filter, after, limit).await })
         })
+    }
+
+    fn callback_attempts(&self, id: i64) -> BoxFuture<'_, Result<Vec<AttemptRow>, StoreError>> {
+        self.readers
+            .run(Sees::Each, move |db| Box::pin(callback_row::attempts(db, id)))
+    }
+
+    fn redeliver_callbacks(&self, request: RedeliveryRequest) -> BoxFuture<'_, Result<Redelivered, StoreError>> {
+        Box::pin(self.redeliver(request))
     }
 
     fn record(&self, audit: Audit) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -8,7 +8,9 @@ use super::event::{self, Event};
 use super::outage::violated;
 use super::page::{Created, List, page};
 use super::row::{self, Sid, text};
-use crate::{CallbackMethod, NewRoom, Page, PageRequest, Position, RoomFilter, RoomKey, RoomRow, StoreError};
+use crate::{
+    CallbackMethod, NewRoom, Page, PageRequest, Position, RoomFilter, RoomKey, RoomRow, StoreError, receiver_of,
+};
 
 /// Columns that a [`RoomRow`] is read from; they stand first.
 pub(super) const COLUMNS: &str = "sid, name, named, status, ad_hoc, status_callback, \
@@ -78,9 +80,9 @@ async fn insert(db: &Connection, account_id: i64, new: &NewRoom) -> Result<i64, 
              INSERT INTO rooms (sid, account_id, name, named, status, ad_hoc, status_callback,
                  status_callback_method, max_participants, max_participant_duration_s,
                  empty_room_timeout_min, unused_room_timeout_min, video_codecs, media_region,
-                 created_us, updated_us, epoch, next_seq, type, audio_only, large_room)
+                 created_us, updated_us, epoch, next_seq, type, audio_only, large_room, callback_receiver)
              VALUES ($1, $2, $3, $4, 'in-progress', $5, $6, $7, $8, $9, $10, $11, $12, $13,
-                 $14, $14, 1, 1, $15, $16, $17) RETURNING id",
+                 $14, $14, 1, 1, $15, $16, $17, $18) RETURNING id",
             &[
                 &Sid(*new.sid.as_bytes()),
                 &account_id,
@@ -99,6 +101,7 @@ async fn insert(db: &Connection, account_id: i64, new: &NewRoom) -> Result<i64, 
                 &new.kind.as_str(),
                 &new.audio_only,
                 &new.large_room,
+                &receiver_of(new.status_callback.as_deref().unwrap_or_default()),
             ],
         )
         .await

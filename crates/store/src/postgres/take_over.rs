@@ -15,8 +15,10 @@ use crate::{LiveParticipant, LiveRoom, StoreError};
 /// The work is bounded by what is live: rooms in progress, who is in them, and their tracks; and by
 /// the rooms whose receivers of callbacks do not answer.
 pub(super) async fn all(db: &Connection, now: Timestamp) -> Result<Vec<LiveRoom>, StoreError> {
+    // What was leased waits for nobody (its `wait_us` is 0); what was put off keeps its time, unless the
+    // calendar was set back since then.
     db.execute(
-        "UPDATE outbox SET due_us = $1 WHERE state = 'due' AND due_us > $1",
+        "UPDATE outbox SET due_us = $1 + wait_us WHERE state = 'due' AND due_us > $1 AND due_us > $1 + wait_us",
         &[&now.0],
     )
     .await?;

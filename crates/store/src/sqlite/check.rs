@@ -199,13 +199,15 @@ const ROWS: &[(&str, &str, &str)] = &[
     ),
     (
         "callbacks-in-order",
-        "callbacks of a room wait behind exactly one that is due, and none behind those that are done",
+        "callbacks of a room wait behind exactly one that is due, and none behind those that are done, but for those that are delivered again",
         "SELECT 'RM' || lower(hex(sid)), printf('%d of its callbacks are due, %d wait', due, waiting)
          FROM (SELECT r.sid,
                  (SELECT count(*) FROM outbox AS o WHERE o.room_id = r.id AND o.state = 'due') AS due,
-                 (SELECT min(id) FROM outbox AS o WHERE o.room_id = r.id AND o.state = 'due') AS due_id,
+                 (SELECT min(id) FROM outbox AS o WHERE o.room_id = r.id AND o.state = 'due'
+                     AND o.attempts_before = 0) AS due_id,
                  (SELECT count(*) FROM outbox AS o WHERE o.room_id = r.id AND o.state = 'waiting') AS waiting,
-                 (SELECT min(id) FROM outbox AS o WHERE o.room_id = r.id AND o.state = 'waiting') AS waiting_id,
+                 (SELECT min(id) FROM outbox AS o WHERE o.room_id = r.id AND o.state = 'waiting'
+                     AND o.attempts_before = 0) AS waiting_id,
                  (SELECT max(id) FROM outbox AS o WHERE o.room_id = r.id
                      AND o.state IN ('delivered', 'given-up')) AS done_id
              FROM rooms AS r WHERE r.id BETWEEN ?1 AND ?2)

@@ -36,11 +36,11 @@ pub(super) fn append(db: &Connection, event: &Event, due: Option<Timestamp>) -> 
     let Some(due) = due else { return Ok(()) };
     // Behind others of the room it waits; when they are done it becomes due (callback.rs).
     db.prepare_cached(
-        "INSERT INTO outbox (room_id, event_id, state, due_us)
+        "INSERT INTO outbox (room_id, event_id, state, due_us, receiver)
          VALUES (?1, ?2,
              CASE WHEN EXISTS (SELECT 1 FROM outbox WHERE room_id = ?1 AND state = 'due')
                  THEN 'waiting' ELSE 'due' END,
-             ?3)",
+             ?3, (SELECT callback_receiver FROM rooms WHERE id = ?1))",
     )?
     .execute(params![event.room, id, due.0])?;
     Ok(())

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_housekeeping.sql"),
     include_str!("../migrations/0003_room_semantics.sql"),
     include_str!("../migrations/0004_subscribe_rules.sql"),
+    include_str!("../migrations/0005_callbacks.sql"),
 ];
 
 /// A database that belongs to this process as long as this lives.

@@ -10,6 +10,7 @@ mod audit;
 #[cfg(feature = "bulk")]
 mod bulk;
 mod callback;
+mod callback_row;
 mod change;
 mod check;
 mod checkpoint;
@@ -47,10 +48,10 @@ use self::outage::Gauge;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::{
-    Account, ApiKey, Audit, AuditFilter, AuditRow, BoxFuture, CallbackOutcome, CheckProgress, Condition, DueCallback,
-    Expiry, Findings, Forgotten, Invariant, LiveRoom, NewRoom, Outage, Page, PageRequest, ParticipantFilter,
-    ParticipantRow, ParticipantsOf, RoomFilter, RoomKey, RoomRow, Store, StoreError, SubscribeRulesRow, TrackKey,
-    TrackRow, limits,
+    Account, ApiKey, AttemptRow, Audit, AuditFilter, AuditRow, BoxFuture, CallbackFilter, CallbackLease, CallbackRow,
+    CheckProgress, Condition, EndedAttempt, Expiry, Findings, Forgotten, Invariant, LeasedCallbacks, LiveRoom, NewRoom,
+    Outage, Page, PageRequest, ParticipantFilter, ParticipantRow, ParticipantsOf, Redelivered, RedeliveryRequest,
+    RoomFilter, RoomKey, RoomRow, Store, StoreError, SubscribeRulesRow, TrackKey, TrackRow, limits,
 };
 
 /// A store in one SQLite file, or in none that outlives it.
@@ -123,6 +124,37 @@ impl SqliteStore {
             after = last.id;
             rows.into_iter().try_for_each(&mut each)?;
         }
+    }
+
+    /// Reads callbacks in the file, oldest first, also while another process has it open. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::read_audit`].
+    pub fn read_callbacks<E: From<StoreError>>(
+        path: &Path,
+        filter: &CallbackFilter,
+        mut each: impl FnMut(CallbackRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let db = file::look(path)?;
+        let mut after = 0;
+        loop {
+            let rows = callback_row::list(&db, filter, after, limits::CALLBACK_ROWS_MAX)?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.id;
+            rows.into_iter().try_for_each(&mut each)?;
+        }
+    }
+
+    /// Reads one callback in the file with its latest attempts, also while another process has it open. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::read_audit`].
+    pub fn read_callback(path: &Path, id: i64) -> Result<Option<(CallbackRow, Vec<AttemptRow>)>, StoreError> {
+        let db = file::look(path)?;
+        let Some(row) = callback_row::one(&db, id)? else {
+            return Ok(None);
+        };
+        Ok(Some((row, callback_row::attempts(&db, id)?)))
     }
 
     /// Checks the invariants of the database in this file, on one snapshot, also while another process has it open.
@@ -350,28 +382,34 @@ impl Store for SqliteStore {
         self.readers.run(move |db| rules::fetch(db, account, room, participant))
     }
 
-    fn lease_callbacks(
+    fn exchange_callbacks(
         &self,
-        now: Timestamp,
-        leased_until: Timestamp,
-        limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<DueCallback>, StoreError>> {
-        self.writer.run(move |db| callback::lease(db, now, leased_until, limit))
+        ended: Vec<EndedAttempt>,
+        lease: CallbackLease,
+    ) -> BoxFuture<'_, Result<LeasedCallbacks, StoreError>> {
+        self.writer.run(move |db| callback::exchange(db, &ended, &lease))
     }
 
     fn next_callback(&self) -> BoxFuture<'_, Result<Option<Timestamp>, StoreError>> {
         self.readers.run(callback::next)
     }
 
-    fn record_callback(
+    fn callbacks(
         &self,
-        id: i64,
-        at: Timestamp,
-        answer: Result<u16, String>,
-        outcome: CallbackOutcome,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.writer
-            .run(move |db| callback::record(db, id, at, &answer, outcome))
+        filter: CallbackFilter,
+        after: i64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<CallbackRow>, StoreError>> {
+        self.readers
+            .run(move |db| callback_row::list(db, &filter, after, limit))
+    }
+
+    fn callback_attempts(&self, id: i64) -> BoxFuture<'_, Result<Vec<AttemptRow>, StoreError>> {
+        self.readers.run(move |db| callback_row::attempts(db, id))
+    }
+
+    fn redeliver_callbacks(&self, request: RedeliveryRequest) -> BoxFuture<'_, Result<Redelivered, StoreError>> {
+        self.writer.run(move |db| callback_row::redeliver(db, &request))
     }
 
     fn record(&self, audit: Audit) -> BoxFuture<'_, Result<(), StoreError>> {

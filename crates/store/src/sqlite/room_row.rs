@@ -6,7 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use super::event::{self, Event};
 use super::page::{Created, List, page};
 use super::{account, row};
-use crate::{CallbackMethod, NewRoom, Page, PageRequest, Position, RoomFilter, RoomKey, RoomRow, StoreError};
+use crate::{
+    CallbackMethod, NewRoom, Page, PageRequest, Position, RoomFilter, RoomKey, RoomRow, StoreError, receiver_of,
+};
 
 /// Columns that a [`RoomRow`] is read from; they stand first.
 pub(super) const COLUMNS: &str = "sid, name, named, status, ad_hoc, status_callback, \
@@ -72,9 +74,9 @@ fn insert(db: &Connection, account_id: i64, new: &NewRoom) -> Result<i64, StoreE
             "INSERT INTO rooms (sid, account_id, name, named, status, ad_hoc, status_callback,
                  status_callback_method, max_participants, max_participant_duration_s,
                  empty_room_timeout_min, unused_room_timeout_min, video_codecs, media_region,
-                 created_us, updated_us, epoch, next_seq, type, audio_only, large_room)
+                 created_us, updated_us, epoch, next_seq, type, audio_only, large_room, callback_receiver)
              VALUES (?1, ?2, ?3, ?4, 'in-progress', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
-                 ?14, ?14, 1, 1, ?15, ?16, ?17)",
+                 ?14, ?14, 1, 1, ?15, ?16, ?17, ?18)",
         )?
         .insert(params![
             new.sid.as_bytes(),
@@ -94,6 +96,7 @@ fn insert(db: &Connection, account_id: i64, new: &NewRoom) -> Result<i64, StoreE
             new.kind.as_str(),
             new.audio_only,
             new.large_room,
+            receiver_of(new.status_callback.as_deref().unwrap_or_default()),
         ]);
     inserted.map_err(|error| match row::violated(&error) {
         Some("rooms.account_id, rooms.name") => StoreError::RoomExists,

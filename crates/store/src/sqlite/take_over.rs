@@ -14,8 +14,13 @@ use crate::{LiveParticipant, LiveRoom, StoreError};
 /// The work is bounded by what is live: rooms in progress, who is in them, and their tracks; and by
 /// the rooms whose receivers of callbacks do not answer.
 pub(super) fn all(db: &Connection, now: Timestamp) -> Result<Vec<LiveRoom>, StoreError> {
-    db.prepare_cached("UPDATE outbox INDEXED BY outbox_due SET due_us = ?1 WHERE state = 'due' AND due_us > ?1")?
-        .execute(params![now.0])?;
+    // What was leased waits for nobody (its `wait_us` is 0); what was put off keeps its time, unless the
+    // calendar was set back since then.
+    db.prepare_cached(
+        "UPDATE outbox INDEXED BY outbox_due SET due_us = ?1 + wait_us
+         WHERE state = 'due' AND due_us > ?1 AND due_us > ?1 + wait_us",
+    )?
+    .execute(params![now.0])?;
     db.prepare_cached("UPDATE rooms INDEXED BY rooms_in_progress SET epoch = epoch + 1 WHERE ended_us IS NULL")?
         .execute([])?;
     db.prepare_cached(

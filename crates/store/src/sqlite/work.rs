@@ -1,6 +1,7 @@
 //! Tests that bound the work of a page by counting SQLite's steps, not by trusting its plans or a
 //! clock, and that hold each page against a model.
 
+mod callbacks;
 mod participants;
 mod retention;
 mod rooms;

@@ -45,6 +45,86 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         before_us: Option<i64>,
     },
+    /// To change accounts or API keys. `done` then holds a [`CredentialChanged`] as JSON.
+    Credentials {
+        /// What.
+        change: CredentialChange,
+    },
+}
+
+/// A change of accounts and API keys; SIDs are texts here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum CredentialChange {
+    /// A new account with an auth token.
+    CreateAccount {
+        /// What the operator calls it; may be empty.
+        name: String,
+    },
+    /// Nobody may use the account until it is resumed.
+    SuspendAccount {
+        /// `AC…`
+        account: String,
+        /// Whether its participants are disconnected too.
+        end_sessions: bool,
+    },
+    /// The account may be used again.
+    ResumeAccount {
+        /// `AC…`
+        account: String,
+    },
+    /// A new auth token; the older ones end.
+    RotateAuthToken {
+        /// `AC…`
+        account: String,
+        /// After so many seconds; 0: at once.
+        overlap_s: u64,
+    },
+    /// A new key with a secret.
+    CreateKey {
+        /// `AC…`
+        account: String,
+        /// What the operator calls it; may be empty.
+        name: String,
+    },
+    /// Nobody may use the key any more, for ever.
+    RevokeKey {
+        /// `SK…`
+        key: String,
+        /// Whether participants that joined with it are disconnected too.
+        end_sessions: bool,
+    },
+    /// A new secret; the older ones end.
+    RotateKey {
+        /// `SK…`
+        key: String,
+        /// After so many seconds; 0: at once.
+        overlap_s: u64,
+    },
+}
+
+/// What came of a [`CredentialChange`]. No `Debug`: it may hold a secret, which is told this once.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct CredentialChanged {
+    /// `AC…`
+    pub account_sid: String,
+    /// `SK…`, of a change of a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_sid: Option<String>,
+    /// What the operator calls the account or key.
+    pub name: String,
+    /// The new auth token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_token: Option<String>,
+    /// The key's new secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// When the last of the older secrets ends, in seconds since 1970; none if they have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub older_until_s: Option<i64>,
+    /// How many participants were disconnected, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions_ended: Option<usize>,
 }
 
 /// A line of the answer; each holds a sentence for the operator, without a full stop.
@@ -86,6 +166,13 @@ mod tests {
             before_us: None,
         };
         assert_eq!(request, one);
+        let request = r#"{"command":"credentials","change":{"do":"rotate-key","key":"SK1","overlap_s":60}}"#;
+        let change = CredentialChange::RotateKey {
+            key: "SK1".to_owned(),
+            overlap_s: 60,
+        };
+        let request: Request = serde_json::from_str(request).expect("as documented");
+        assert_eq!(request, Request::Credentials { change });
         for wrong in [r#"{"command":"fly"}"#, r#"{"command":"status","loud":true}"#, "{}", "7"] {
             assert!(serde_json::from_str::<Request>(wrong).is_err(), "{wrong}");
         }

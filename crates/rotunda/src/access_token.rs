@@ -9,11 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use room::{AccountSid, ApiKeySid, RoomSid};
+use room::{AccountSid, ApiKeySid, RoomSid, Timestamp};
 use serde_json::{Map, Value, json};
-use store::ApiKey;
 
-use crate::credentials::Credentials;
+use crate::credentials::{ApiKey, Credentials, KeyEntry, Table};
 
 /// Seconds by which `nbf` may be ahead of our clock: the application's may run fast. `exp` has no
 /// leeway, since a token that lives longer than it says would surprise its maker.
@@ -63,7 +62,7 @@ pub enum TokenError {
     /// Another algorithm than HS256, another type or content type.
     #[error("Invalid Access Token header")]
     Header,
-    /// No such key, or it belongs to another account.
+    /// No such key, a revoked one, one of another account, or of one that is suspended.
     #[error("Invalid Access Token issuer/subject")]
     Issuer,
     /// `exp` is past, missing, unreadable, or too far ahead.
@@ -114,8 +113,9 @@ impl TokenError {
 pub fn verify(token: &str, credentials: &Credentials, now_s: i64) -> Result<AccessToken, TokenError> {
     let (header, claims) = read(token)?;
     check_header(&header)?;
-    let key = signer(&claims, credentials)?;
-    check_signature(token, key)?;
+    let table = credentials.table();
+    let key = signer(&claims, &table)?;
+    check_signature(token, key, now_s)?;
     check_times(&claims, now_s)?;
     let grants = claims
         .get("grants")
@@ -187,27 +187,39 @@ fn check_header(header: &Object) -> Result<(), TokenError> {
 }
 
 /// The key that `iss` names, if it belongs to the account that `sub` names.
-fn signer<'a>(claims: &Object, credentials: &'a Credentials) -> Result<&'a ApiKey, TokenError> {
+fn signer<'a>(claims: &Object, table: &'a Table) -> Result<&'a KeyEntry, TokenError> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str).ok_or(TokenError::Issuer);
     let key: ApiKeySid = text("iss")?.parse().map_err(|_| TokenError::Issuer)?;
     let account: AccountSid = text("sub")?.parse().map_err(|_| TokenError::Issuer)?;
-    let key = credentials.key(key).ok_or(TokenError::Issuer)?;
-    let known = credentials.account(account).is_some();
-    if known && key.account == account {
+    let key = table.active_key(key).ok_or(TokenError::Issuer)?;
+    if key.account == account {
         Ok(key)
     } else {
         Err(TokenError::Issuer)
     }
 }
 
-fn check_signature(token: &str, key: &ApiKey) -> Result<(), TokenError> {
+/// Any secret that is valid may have signed it.
+fn check_signature(token: &str, key: &KeyEntry, now_s: i64) -> Result<(), TokenError> {
+    let now = Timestamp(now_s.saturating_mul(1_000_000));
+    let mut fault = TokenError::Signature;
+    for secret in key.valid(now) {
+        match check_signature_by(token, secret) {
+            Ok(()) => return Ok(()),
+            Err(other) => fault = other,
+        }
+    }
+    Err(fault)
+}
+
+fn check_signature_by(token: &str, secret: &str) -> Result<(), TokenError> {
     let mut validation = Validation::new(Algorithm::HS256);
     // Times are checked by `check_times`, where each has its own code.
     validation.validate_exp = false;
     validation.validate_nbf = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
-    let secret = DecodingKey::from_secret(key.secret.as_bytes());
+    let secret = DecodingKey::from_secret(secret.as_bytes());
     match jsonwebtoken::decode::<Object>(token, &secret, &validation) {
         Ok(_) => Ok(()),
         Err(error) => match error.kind() {

@@ -9,6 +9,7 @@ use crate::credentials::Credentials;
 use crate::door::Door;
 use crate::rooms::Rooms;
 use crate::store_watch::StoreWatch;
+use crate::vault::Vault;
 use crate::webhooks::Waker;
 
 /// Shared by all requests and sockets; cheap to clone.
@@ -22,8 +23,10 @@ pub struct App {
     pub rooms: Rooms,
     /// Tells that callbacks became due.
     pub callbacks: Waker,
-    /// Accounts and API keys with their secrets.
+    /// Accounts and API keys with their secrets, as they are at the moment.
     pub credentials: Arc<Credentials>,
+    /// Changes them.
+    pub vault: Arc<Vault>,
     /// Who comes too often or has too much.
     pub door: Arc<Door>,
     /// How the server is set up.

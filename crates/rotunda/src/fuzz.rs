@@ -4,11 +4,10 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use room::{AccountSid, ApiKeySid};
-use store::{Account, ApiKey};
 
 use crate::access_token;
 pub use crate::api::fuzz::{form, page_token};
-use crate::credentials::Credentials;
+use crate::credentials::{Account, ApiKey, Credentials};
 use crate::rooms::session;
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([0xaa; 16]);

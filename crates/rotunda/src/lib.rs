@@ -13,8 +13,10 @@ pub mod drain;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod limits;
+pub mod master_key;
 pub mod memory_watch;
 pub mod operator;
+pub mod proxy;
 pub mod restore;
 pub mod retention;
 pub mod rooms;
@@ -22,4 +24,5 @@ pub mod server;
 pub mod signaling;
 pub mod store_watch;
 pub mod tls;
+pub mod vault;
 pub mod webhooks;

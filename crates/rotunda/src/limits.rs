@@ -140,6 +140,25 @@ pub const CALLBACK_LEASE: Duration = Duration::from_secs(30);
 /// Characters of the error that is kept of a failed attempt.
 pub const CALLBACK_ERROR_LEN_MAX: usize = 200;
 
+/// Accounts of a server.
+pub const ACCOUNTS_MAX: usize = 1000;
+/// API keys of an account that are not revoked.
+pub const KEYS_PER_ACCOUNT_MAX: usize = 100;
+/// Secrets of an account or key that are valid at once: the newest, and older ones until their overlap ends.
+pub const SECRETS_MAX: usize = 4;
+/// How long an older secret may stay valid after a newer one was made.
+pub const OVERLAP_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// Characters of what an operator calls an account or key.
+pub const CREDENTIAL_NAME_CHARS_MAX: usize = 64;
+
+/// Bytes of a header by which proxies tell whom they forward for; a longer one says nothing.
+pub const FORWARDED_LEN_MAX: usize = 4 * 1024;
+/// Proxies between the client and this server that are looked through; beyond them nobody is looked for.
+pub const FORWARDED_HOPS_MAX: usize = 16;
+
+/// What a client is told to wait when as many requests of its address are under way as may be.
+pub const ADDRESS_FULL_WAIT: Duration = Duration::from_secs(1);
+
 /// Days that rows may be kept, a hundred years at most.
 pub const KEEP_DAYS: RangeInclusive<u32> = 1..=36_500;
 /// Pause between the starts of two runs that forget what is older.

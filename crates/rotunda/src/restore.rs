@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use store::{CheckProgress, DatabaseCopy, DatabaseLock, Restored, StoreError};
 
+use crate::master_key::{self, MasterKey, MasterKeyError};
 use crate::rooms::wall;
 use crate::server::DATABASE;
+use crate::vault;
 
 /// Why a backup was not restored.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,15 @@ pub enum RestoreError {
         #[source]
         source: StoreError,
     },
+    /// Its secrets are sealed with another master key than this installation's.
+    #[error("{} cannot be restored", path.display())]
+    Sealed {
+        /// The backup.
+        path: PathBuf,
+        /// Which key is missing, or wrong.
+        #[source]
+        source: MasterKeyError,
+    },
     /// It breaks invariants.
     #[error("{} is not whole: {first}", path.display())]
     Broken {
@@ -40,13 +51,15 @@ pub enum RestoreError {
     Place(#[source] StoreError),
 }
 
-/// Makes the copy that is going to be the database of the data directory. Says how far it is. Blocks.
+/// Makes the copy that is going to be the database of the data directory. Says how far it is. Blocks. `given` is a master
+/// key that does not lie in the directory.
 ///
 /// # Errors
 /// Nothing was changed; no copy is left.
 pub fn prepare(
     backup: &Path,
     directory: &Path,
+    given: Option<&MasterKey>,
     progress: &mut dyn FnMut(String),
 ) -> Result<DatabaseCopy, RestoreError> {
     if is_same(backup, &directory.join(DATABASE)) {
@@ -59,6 +72,10 @@ pub fn prepare(
     let mut copy =
         DatabaseCopy::make(backup, directory, &mut |done, of| progress(copied(done, of))).map_err(unusable)?;
     copy.migrate().map_err(unusable)?;
+    unseal(&mut copy, directory, given).map_err(|source| RestoreError::Sealed {
+        path: backup.to_owned(),
+        source,
+    })?;
     let findings = copy.check(&mut |part| progress(checked(part))).map_err(unusable)?;
     match findings.violations.first() {
         None => Ok(copy),
@@ -67,6 +84,28 @@ pub fn prepare(
             first: format!("{} {}, {}", violation.invariant, violation.row, violation.what),
         }),
     }
+}
+
+/// Makes sure that the copy's secrets can be opened when it is in place, and seals those that an earlier version kept in
+/// the open. Without a key there are only such; the next start makes one.
+fn unseal(copy: &mut DatabaseCopy, directory: &Path, given: Option<&MasterKey>) -> Result<(), MasterKeyError> {
+    let key = match given {
+        Some(key) => Some(key.clone()),
+        None => MasterKey::read(directory)?,
+    };
+    let (accounts, keys) = copy.credentials()?;
+    match key {
+        Some(key) => {
+            vault::opened(&accounts, &keys, &key)?;
+            copy.seal_secrets(|of, text| vault::sealed(&key, of, text))?;
+        }
+        None if accounts.iter().any(|account| !account.auth_tokens.is_empty()) => {
+            let path = directory.join(master_key::FILE);
+            return Err(MasterKeyError::Missing { path });
+        }
+        None => {}
+    }
+    Ok(())
 }
 
 /// Puts it in place. No store of this process has the database open. Blocks.

@@ -26,19 +26,22 @@ pub use claim::Claim;
 pub use descriptors::raise as raise_descriptors;
 pub use error::StartError;
 pub use owner::Owner;
+pub(crate) use owner::{master_key, master_key_apart};
 
 use crate::api;
 use crate::app::App;
 use crate::assets;
-use crate::config::{Certificate, Settings};
+use crate::config::{Certificate, Data, Settings};
 use crate::door::Door;
 use crate::limits;
+use crate::master_key::MasterKey;
 use crate::memory_watch::MemoryWatch;
 use crate::retention;
 use crate::rooms::{Media, Rooms, RoomsConfig};
 use crate::signaling;
 use crate::store_watch::StoreWatch;
 use crate::tls;
+use crate::vault::Vault;
 use crate::webhooks;
 
 /// The name of the database in the data directory.
@@ -83,9 +86,10 @@ impl Server {
             .and_then(TcpListener::from_std)
             .map_err(http)?;
         let http_addr = listener.local_addr().map_err(http)?;
-        let store = open_store(claim).await?;
-        let (credentials, owner) = owner::establish(store.as_ref(), &settings).await?;
-        let credentials = Arc::new(credentials);
+        let (store, master_key) = open_store(claim).await?;
+        let vault = Vault::open(Arc::clone(&store), master_key, owner::preset(&settings)).await?;
+        let owner = owner::establish(&vault, &settings).await?;
+        let credentials = Arc::clone(vault.credentials());
         let page_key = store.secret("page_token", owner::random()?).await?;
 
         let media = start_media(settings.media_addr, claim.media_wait).await?;
@@ -124,13 +128,15 @@ impl Server {
             rooms,
             callbacks,
             credentials,
+            vault: Arc::new(vault),
             door: Arc::new(Door::new(settings.door, Instant::now())),
             settings: Arc::new(settings),
             page_key,
         };
         let router = router(&app, &owner);
         let door = Arc::clone(&app.door);
-        tasks.spawn(listener::serve(listener, acceptor, router, door, stop.clone()));
+        let proxies = Arc::new(app.settings.trusted_proxies.clone());
+        tasks.spawn(listener::serve(listener, acceptor, router, door, proxies, stop.clone()));
         stop_if_failed.disarm();
         Ok(Self {
             http_addr,
@@ -235,7 +241,11 @@ fn router(app: &App, owner: &Owner) -> Router {
         Some(Certificate::Throwaway { ca, .. }) => tls::authority_router(ca.clone()),
         _ => Router::new(),
     };
-    let dev_credentials = app.settings.credentials_in_page.then(|| owner.page_credentials());
+    let dev_credentials = app
+        .settings
+        .credentials_in_page
+        .then(|| owner.page_credentials())
+        .flatten();
     Router::new()
         .route("/healthz", get(health::alive))
         .route(
@@ -248,15 +258,24 @@ fn router(app: &App, owner: &Owner) -> Router {
         .merge(assets::router(dev_credentials))
 }
 
-async fn open_store(claim: &Claim) -> Result<Arc<dyn Store>, StartError> {
+/// The store, and the key that the secrets in it are sealed with.
+async fn open_store(claim: &Claim) -> Result<(Arc<dyn Store>, MasterKey), StartError> {
+    let given = claim.settings.master_key.as_ref();
     if let Some(url) = &claim.settings.database {
-        return Ok(Arc::new(open_database(url).await?));
+        let store = open_database(url).await?;
+        let directory = match &claim.settings.data {
+            Data::Directory(directory) => Some(directory.as_path()),
+            Data::Memory => None,
+        };
+        let key = master_key_apart(given, directory, &store).await?;
+        return Ok((Arc::new(store), key));
     }
+    let key = master_key(given, claim.lock())?;
     let store = match &claim.lock {
         None => SqliteStore::in_memory()?,
         Some(lock) => SqliteStore::open_locked(Arc::clone(lock))?,
     };
-    Ok(Arc::new(store))
+    Ok((Arc::new(store), key))
 }
 
 /// Opens a database that is apart. If another server has it, its end is waited for, since it may have been told to end

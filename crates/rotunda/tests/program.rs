@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "program/accounts.rs"]
+mod accounts;
 #[path = "program/audit.rs"]
 mod audit;
 #[path = "program/backup.rs"]

@@ -9,13 +9,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use room::{AccountSid, ApiKeySid};
-use store::{Account, ApiKey, Bulk, SqliteStore, Store};
+use store::{Bulk, add_open_credentials};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
 const SECRET: &str = "benchmarks only, no secret";
 
-#[tokio::main]
-async fn main() {
+fn main() {
     let mut arguments = std::env::args().skip(1);
     let directory = PathBuf::from(arguments.next().expect("a directory"));
     let left: u32 = arguments.next().expect("a number of participants").parse().unwrap();
@@ -24,19 +23,7 @@ async fn main() {
     let began = Instant::now();
     std::fs::create_dir_all(&directory).unwrap();
     let path = directory.join("rotunda.db");
-    let store = SqliteStore::open(&path).unwrap();
-    let account = Account {
-        sid: ACCOUNT,
-        auth_token: SECRET.to_owned(),
-    };
-    store.put_account(account).await.unwrap();
-    let key = ApiKey {
-        sid: ApiKeySid::from_bytes([1; 16]),
-        account: ACCOUNT,
-        secret: SECRET.to_owned(),
-    };
-    store.put_api_key(key).await.unwrap();
-    drop(store);
+    add_open_credentials(&path, ACCOUNT, ApiKeySid::from_bytes([1; 16]), SECRET).unwrap();
     let bulk = Bulk {
         account: ACCOUNT,
         completed_rooms: left / 200,

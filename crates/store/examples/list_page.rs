@@ -26,11 +26,7 @@ async fn main() {
     };
     let directory = directory.unwrap();
     let store = Arc::new(SqliteStore::open(&directory.path().join("bench.db")).unwrap());
-    let auth_token = String::new();
-    let account = Account {
-        sid: ACCOUNT,
-        auth_token,
-    };
+    let account = Account::new(ACCOUNT);
     store.put_account(account).await.unwrap();
     let room = create(&*store, 0).await;
     fill(&*store, room, participants).await;

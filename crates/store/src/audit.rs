@@ -1,6 +1,6 @@
 //! The audit log: who changed what. It is only ever appended to, and keeps no secrets and no bodies.
 
-use room::{AccountSid, ParticipantSid, RoomSid, Timestamp};
+use room::{AccountSid, ApiKeySid, ParticipantSid, RoomSid, Timestamp};
 
 /// A change that somebody made, as the log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,12 +19,33 @@ pub struct Audit {
     pub room: Option<RoomSid>,
     /// To which participant.
     pub participant: Option<ParticipantSid>,
+    /// To which API key.
+    pub api_key: Option<ApiKeySid>,
     /// HTTP status of the answer.
     pub status: Option<u16>,
     /// IP address of who asked.
     pub remote: Option<String>,
     /// What the request called itself.
     pub request_id: Option<String>,
+}
+
+impl Audit {
+    /// What the operator of the machine did, about no account, room or key yet.
+    pub fn of_operator(at: Timestamp, operation: &str) -> Self {
+        Self {
+            at,
+            account: None,
+            credential: "operator".to_owned(),
+            method: None,
+            operation: operation.to_owned(),
+            room: None,
+            participant: None,
+            api_key: None,
+            status: None,
+            remote: None,
+            request_id: None,
+        }
+    }
 }
 
 /// A line of the log.

@@ -27,7 +27,7 @@ mod room_row;
 mod sqlite;
 mod track;
 
-pub use account::{Account, ApiKey};
+pub use account::{Account, ApiKey, SealedSecret, SecretOf};
 pub use audit::{Audit, AuditFilter, AuditRow};
 pub use callback::{
     AttemptRow, CallbackFilter, CallbackLease, CallbackMethod, CallbackOutcome, CallbackRow, CallbackState,
@@ -41,7 +41,7 @@ pub use postgres::{DatabaseUrl, DatabaseUrlError, PostgresStore};
 pub use retention::{Expiry, Forgotten};
 pub use room_row::{LiveRoom, NewRoom, RoomFilter, RoomKey, RoomRow};
 #[cfg(feature = "bulk")]
-pub use sqlite::Bulk;
+pub use sqlite::{Bulk, add_open_credentials};
 pub use sqlite::{DatabaseCopy, DatabaseLock, Restored, SqliteStore};
 pub use track::{SubscribeRulesRow, TrackKey, TrackRow};
 
@@ -50,13 +50,21 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What every backend does. All writes are durable when their future resolves to `Ok`.
 pub trait Store: Send + Sync + 'static {
-    /// Makes an account if it is new, else replaces its secret.
-    fn put_account(&self, account: Account) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Makes an account if it is new, else replaces all of it but its moment of creation.
+    fn put_account(&self, account: Account) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.put_account_audited(account, None)
+    }
+    /// As [`Store::put_account`], with a line of the audit log in the same transaction: both or none.
+    fn put_account_audited(&self, account: Account, by: Option<Audit>) -> BoxFuture<'_, Result<(), StoreError>>;
     /// All accounts, oldest first.
     fn accounts(&self) -> BoxFuture<'_, Result<Vec<Account>, StoreError>>;
-    /// Makes a key if it is new, else replaces its secret. The account is there before, and stays
-    /// the key's.
-    fn put_api_key(&self, key: ApiKey) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Makes a key if it is new, else replaces all of it but its moment of creation. The account is
+    /// there before, and stays the key's.
+    fn put_api_key(&self, key: ApiKey) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.put_api_key_audited(key, None)
+    }
+    /// As [`Store::put_api_key`], with a line of the audit log in the same transaction: both or none.
+    fn put_api_key_audited(&self, key: ApiKey, by: Option<Audit>) -> BoxFuture<'_, Result<(), StoreError>>;
     /// All keys, oldest first.
     fn api_keys(&self) -> BoxFuture<'_, Result<Vec<ApiKey>, StoreError>>;
     /// A secret of the installation, made of `fresh` at the first call with this name.

@@ -81,10 +81,7 @@ fn publish(participant: ParticipantSid, sid: u8, second: i64) -> Change {
 /// of each are delivered.
 async fn story(path: &Path) -> SqliteStore {
     let store = SqliteStore::open(path).unwrap();
-    let account = Account {
-        sid: ACCOUNT,
-        auth_token: "0".repeat(32),
-    };
+    let account = Account::new(ACCOUNT);
     store.put_account(account).await.unwrap();
     for sid in [OPEN, OVER] {
         store.create_room(ACCOUNT, new_room(sid)).await.unwrap();

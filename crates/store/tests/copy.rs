@@ -40,10 +40,7 @@ async fn create(store: &SqliteStore, number: u8) {
 /// A store with these rooms in progress.
 async fn store(path: &Path, rooms: std::ops::Range<u8>) -> SqliteStore {
     let store = SqliteStore::open(path).unwrap();
-    let account = Account {
-        sid: ACCOUNT,
-        auth_token: "0".repeat(32),
-    };
+    let account = Account::new(ACCOUNT);
     store.put_account(account).await.unwrap();
     for number in rooms {
         create(&store, number).await;
@@ -146,6 +143,7 @@ async fn what_is_restored_goes_on_above_the_epochs_of_what_it_replaces() {
         operation: operation.to_owned(),
         room: None,
         participant: None,
+        api_key: None,
         status: None,
         remote: None,
         request_id: None,

@@ -108,14 +108,7 @@ fn what_was_acknowledged_survives_a_kill_at_any_moment() {
 
 async fn create_rooms(path: &Path) {
     let store = SqliteStore::open(path).unwrap();
-    let auth_token = String::new();
-    store
-        .put_account(Account {
-            sid: ACCOUNT,
-            auth_token,
-        })
-        .await
-        .unwrap();
+    store.put_account(Account::new(ACCOUNT)).await.unwrap();
     for number in 0..ROOMS {
         let room = NewRoom {
             sid: RoomSid::from_bytes([number; 16]),

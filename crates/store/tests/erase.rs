@@ -27,11 +27,7 @@ fn identity(number: u64) -> String {
 
 async fn open(path: &Path) -> Arc<SqliteStore> {
     let store = SqliteStore::open(path).unwrap();
-    let account = Account {
-        sid: ACCOUNT,
-        auth_token: "0".repeat(32),
-    };
-    store.put_account(account).await.unwrap();
+    store.put_account(Account::new(ACCOUNT)).await.unwrap();
     let room = NewRoom {
         sid: ROOM,
         unique_name: None,

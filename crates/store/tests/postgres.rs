@@ -59,10 +59,7 @@ fn url(database: &str) -> DatabaseUrl {
 /// A store with a room in it.
 async fn store(database: &str) -> PostgresStore {
     let store = PostgresStore::open(&url(database)).await.unwrap();
-    let account = Account {
-        sid: ACCOUNT,
-        auth_token: "0".repeat(32),
-    };
+    let account = Account::new(ACCOUNT);
     store.put_account(account).await.unwrap();
     store.create_room(ACCOUNT, new_room(ROOM)).await.unwrap();
     store

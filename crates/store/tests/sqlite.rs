@@ -29,10 +29,7 @@ fn new_room(sid: u8) -> NewRoom {
 }
 
 async fn with_account(store: SqliteStore) -> SqliteStore {
-    let account = Account {
-        sid: ACCOUNT,
-        auth_token: "0".repeat(32),
-    };
+    let account = Account::new(ACCOUNT);
     store.put_account(account).await.unwrap();
     store
 }

@@ -6,6 +6,7 @@ pub mod fault_layer;
 pub mod history;
 pub mod media;
 pub mod mutate;
+pub mod operations;
 pub mod postgres;
 pub mod relay;
 pub mod signaling;

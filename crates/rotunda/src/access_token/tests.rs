@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
-use store::Account;
 
 use super::*;
+use crate::credentials::Account;
 
 const NOW_S: i64 = 1_760_000_000;
 const VECTORS: &str = include_str!("../../tests/data/access-token.json");

@@ -13,6 +13,8 @@ use room::AccountSid;
 use super::error::ApiError;
 use super::limits::AUTHORIZATION_BYTES_MAX;
 use crate::app::App;
+use crate::credentials::Denied;
+use crate::rooms::wall;
 
 /// The account that the credentials belong to. A handler that takes one cannot run without.
 #[derive(Debug, Clone, Copy)]
@@ -28,8 +30,13 @@ where
         let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let (user, password) = header.and_then(basic).ok_or(ApiError::Unauthorized)?;
         let app = App::from_ref(state);
-        let account = app.credentials.authenticate(&user, &password);
-        let account = account.ok_or(ApiError::Unauthorized)?;
+        let account = app
+            .credentials
+            .authenticate(&user, &password, wall())
+            .map_err(|denied| match denied {
+                Denied::Unknown => ApiError::Unauthorized,
+                Denied::Suspended => ApiError::Forbidden,
+            })?;
         app.door
             .request(account, Instant::now())
             .map_err(ApiError::TooManyRequests)?;

@@ -11,9 +11,10 @@ use room::{ParticipantSid, RoomSid};
 use super::error::ApiError;
 use super::limits::HOST_BYTES_MAX;
 use crate::app::App;
+use crate::proxy::Client;
 
-/// Scheme and authority without a slash at the end: the set public URL, else what the request
-/// names.
+/// Scheme and authority without a slash at the end: the set public URL, else what a trusted proxy
+/// says, else what the request names.
 #[derive(Debug, Clone)]
 pub(super) struct BaseUrl(String);
 
@@ -51,8 +52,10 @@ where
         if let Some(url) = &settings.public_url {
             return Ok(Self(url.clone()));
         }
-        let scheme = settings.scheme();
-        let named = parts.uri.authority().map(|authority| authority.as_str());
+        let client = parts.extensions.get::<Client>();
+        let scheme = client.and_then(|client| client.scheme).unwrap_or(settings.scheme());
+        let forwarded = client.and_then(|client| client.host.as_deref());
+        let named = forwarded.or_else(|| parts.uri.authority().map(|authority| authority.as_str()));
         let host = named.or_else(|| host(&parts.headers)).filter(|host| is_authority(host));
         let host = host.ok_or(ApiError::Malformed("it has no valid Host header"))?;
         Ok(Self(format!("{scheme}://{host}")))

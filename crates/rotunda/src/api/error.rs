@@ -18,6 +18,9 @@ pub(super) enum ApiError {
     /// No credentials, or wrong ones.
     #[error("Authentication Error - invalid username")]
     Unauthorized,
+    /// The account is suspended.
+    #[error("403 Forbidden")]
+    Forbidden,
     /// Nothing is there for this account. Holds the path as requested, without `/v1`.
     #[error("The requested resource {0} was not found")]
     NotFound(String),
@@ -155,6 +158,7 @@ impl ApiError {
     const fn numbers(&self) -> (StatusCode, u32) {
         match self {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, 20003),
+            Self::Forbidden => (StatusCode::FORBIDDEN, 20403),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, 20404),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, 20004),
             Self::NotYet(_) => (StatusCode::NOT_IMPLEMENTED, 20501),
@@ -230,6 +234,11 @@ impl IntoResponse for ApiError {
         }
         (status, self.headers(), Json(body)).into_response()
     }
+}
+
+/// The answer to who asks too often, before it is known what for.
+pub fn too_many_requests(wait: Duration) -> Response {
+    ApiError::TooManyRequests(wait).into_response()
 }
 
 /// An error and all its causes, for the log.

@@ -23,4 +23,5 @@ mod router;
 mod subscribe_rules;
 mod track;
 
+pub use error::too_many_requests;
 pub use router::router;

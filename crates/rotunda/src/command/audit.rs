@@ -8,7 +8,7 @@ use clap::Args;
 use room::RoomSid;
 use serde_json::json;
 use store::limits::AUDIT_ROWS_MAX;
-use store::{AuditFilter, AuditRow, DatabaseUrl, PostgresStore, SqliteStore, StoreError};
+use store::{Audit, AuditFilter, AuditRow, DatabaseUrl, PostgresStore, SqliteStore, StoreError};
 
 use super::data_dir::DataDir;
 use super::moment::{self, Moment, now, time_text};
@@ -104,13 +104,14 @@ impl From<StoreError> for Stop {
 }
 
 /// Widths of the columns are those of what usually stands in them.
-const HEAD: [&str; 8] = [
+const HEAD: [&str; 9] = [
     "TIME                    ",
     "METHOD",
     "OPERATION             ",
     "STATUS",
     "ROOM                              ",
     "PARTICIPANT                       ",
+    "ACCOUNT OR KEY                    ",
     "CREDENTIAL                        ",
     "REMOTE",
 ];
@@ -124,6 +125,7 @@ fn table_line(row: &AuditRow) -> String {
         or_dash(audit.status.as_ref()),
         or_dash(audit.room.as_ref()),
         or_dash(audit.participant.as_ref()),
+        changed(audit),
         audit.credential.clone(),
         or_dash(audit.remote.as_ref()),
     ];
@@ -132,6 +134,14 @@ fn table_line(row: &AuditRow) -> String {
         .zip(HEAD)
         .map(|(cell, head)| format!("{cell:<width$}", width = head.len()));
     padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+}
+
+/// The key that an operator changed, else the account.
+fn changed(audit: &Audit) -> String {
+    let account = audit.account.filter(|_| audit.method.is_none());
+    audit
+        .api_key
+        .map_or_else(|| or_dash(account.as_ref()), |key| key.to_string())
 }
 
 fn json_line(row: &AuditRow) -> String {
@@ -146,6 +156,7 @@ fn json_line(row: &AuditRow) -> String {
         "operation": audit.operation,
         "room": text(audit.room.map(|sid| sid.to_string())),
         "participant": text(audit.participant.map(|sid| sid.to_string())),
+        "api_key": text(audit.api_key.map(|sid| sid.to_string())),
         "status": audit.status,
         "remote": audit.remote,
         "request_id": audit.request_id,

@@ -11,7 +11,7 @@ use crate::config::{Data, Raw, Settings, Text};
 /// Options of the command.
 #[derive(Args)]
 pub(super) struct DataDir {
-    /// TOML file with options, of which data_dir and database_url count here [env: ROTUNDA_CONFIG]
+    /// TOML file with options, of which data_dir, database_url and master_key_file count here [env: ROTUNDA_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Directory of the database [env: ROTUNDA_DATA_DIR] [default: $XDG_DATA_HOME/rotunda, which is ~/.local/share/rotunda]
@@ -26,26 +26,24 @@ pub(super) const IS_APART: &str = "the database is PostgreSQL: save it with pg_d
 impl DataDir {
     /// The directory that is meant, whether or not it is there.
     pub(super) fn directory(&self) -> Result<PathBuf, Failure> {
-        match self.settings()?.data {
-            Data::Directory(directory) => Ok(directory),
-            Data::Memory => Err(Failure::Other("there is no data directory".to_owned())),
-        }
+        Ok(self.settings()?.0)
     }
 
     /// The directory of a database that is a file there.
     pub(super) fn with_file(&self) -> Result<PathBuf, Failure> {
-        match self.database()? {
-            Some(_) => Err(Failure::Other(IS_APART.to_owned())),
-            None => self.directory(),
+        match self.settings()? {
+            (_, settings) if settings.database.is_some() => Err(Failure::Other(IS_APART.to_owned())),
+            (directory, _) => Ok(directory),
         }
     }
 
     /// A database that is apart, if the options name one.
     pub(super) fn database(&self) -> Result<Option<DatabaseUrl>, Failure> {
-        Ok(self.settings()?.database)
+        Ok(self.settings()?.1.database)
     }
 
-    fn settings(&self) -> Result<Settings, Failure> {
+    /// The same as [`DataDir::directory`], with all that the file and the environment set.
+    pub(super) fn settings(&self) -> Result<(PathBuf, Settings), Failure> {
         let options = Options {
             config: self.config.clone(),
             raw: Raw {
@@ -53,6 +51,10 @@ impl DataDir {
                 ..Raw::default()
             },
         };
-        options.settings(&Raw::defaults(), None)
+        let settings = options.settings(&Raw::defaults(), None)?;
+        match settings.data.clone() {
+            Data::Directory(directory) => Ok((directory, settings)),
+            Data::Memory => Err(Failure::Other("there is no data directory".to_owned())),
+        }
     }
 }

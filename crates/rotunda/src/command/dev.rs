@@ -87,14 +87,15 @@ pub(super) fn preset_api_key() -> PresetApiKey {
 fn ready(server: &Server) -> Result<(), Failure> {
     let settings = &server.app().settings;
     let owner = server.owner();
+    let key = owner.api_key.as_ref();
     let mut line = json!({
         "http": server.url(),
         "signaling": server.signaling_url(),
         "media": config::local(server.media_addr()).to_string(),
         "account_sid": owner.account.sid.to_string(),
         "auth_token": owner.account.auth_token,
-        "api_key_sid": owner.api_key.sid.to_string(),
-        "api_key_secret": owner.api_key.secret,
+        "api_key_sid": key.map(|key| key.sid.to_string()),
+        "api_key_secret": key.map(|key| &key.secret),
         "page": format!("{}/", server.url()),
     });
     if let Some(Certificate::Throwaway { ca, .. }) = &settings.certificate {

@@ -1,11 +1,14 @@
 //! `rotunda env`: what applications expect in their environment.
 
 use clap::Args;
-use store::{Account, ApiKey, PostgresStore, SqliteStore, StoreError};
+use store::{PostgresStore, SqliteStore, StoreError};
 
 use super::{Failure, Options, dev, print, runtime, text, with_causes};
 use crate::config::{self, Data, Raw, Settings};
-use crate::server::DATABASE;
+use crate::credentials::{Account, ApiKey, Credentials};
+use crate::master_key::MasterKey;
+use crate::server::{DATABASE, StartError};
+use crate::vault;
 
 /// Options of the command.
 #[derive(Args)]
@@ -94,25 +97,37 @@ pub(super) fn known(options: &Options, of_dev: bool) -> Result<Known, Failure> {
             settings,
         });
     }
-    let (place, (accounts, keys)) = stored(&settings)?;
+    let Stored {
+        place,
+        accounts,
+        keys,
+        master_key,
+    } = stored(&settings)?;
+    let credentials = Credentials::default();
+    if let Some(key) = master_key {
+        credentials.replace(vault::opened(&accounts, &keys, &key).map_err(StartError::from)?);
+    }
     let (wanted_account, wanted_key) = (
         settings.account.as_ref().map(|preset| preset.sid),
         settings.api_key.as_ref().map(|preset| preset.sid),
     );
     let account = accounts
-        .into_iter()
-        .find(|account| wanted_account.is_none_or(|sid| sid == account.sid));
+        .iter()
+        .filter(|account| account.suspended.is_none() && wanted_account.is_none_or(|sid| sid == account.sid))
+        .find_map(|account| credentials.account(account.sid));
     let account = account.ok_or_else(|| {
         Failure::Other(format!(
-            "there is no such account in {place}; start `rotunda serve` once with it"
+            "there is no such account in {place}, or it is suspended; start `rotunda serve` once with it, \
+             `rotunda accounts list` shows all"
         ))
     })?;
     let key = keys
-        .into_iter()
-        .find(|key| key.account == account.sid && wanted_key.is_none_or(|sid| sid == key.sid));
+        .iter()
+        .filter(|key| key.account == account.sid && wanted_key.is_none_or(|sid| sid == key.sid))
+        .find_map(|key| credentials.key(key.sid));
     let api_key = key.ok_or_else(|| {
         Failure::Other(format!(
-            "there is no such API key in {place}; start `rotunda serve` once with it"
+            "there is no such API key in {place}, or it is revoked; `rotunda keys create` makes one"
         ))
     })?;
     Ok(Known {
@@ -122,18 +137,30 @@ pub(super) fn known(options: &Options, of_dev: bool) -> Result<Known, Failure> {
     })
 }
 
-/// All accounts and all keys of a database.
-type Credentials = (Vec<Account>, Vec<ApiKey>);
+/// What the database has, sealed, and where that is.
+struct Stored {
+    place: String,
+    accounts: Vec<store::Account>,
+    keys: Vec<store::ApiKey>,
+    master_key: Option<MasterKey>,
+}
 
-/// What the database has, and where that is.
-fn stored(settings: &Settings) -> Result<(String, Credentials), Failure> {
-    if let Some(url) = &settings.database {
-        let read = runtime()?.block_on(PostgresStore::read_credentials(url));
-        return Ok((url.to_string(), read.map_err(|error| unreadable(&error))?));
-    }
+fn stored(settings: &Settings) -> Result<Stored, Failure> {
     let Data::Directory(dir) = &settings.data else {
         return Err(Failure::Other("there is no data directory".to_owned()));
     };
+    let given = settings.master_key.as_ref();
+    if let Some(url) = &settings.database {
+        let read = runtime()?.block_on(PostgresStore::read_credentials(url));
+        let (accounts, keys) = read.map_err(|error| unreadable(&error))?;
+        let is_sealed = vault::has_sealed(&accounts, &keys);
+        return Ok(Stored {
+            place: url.to_string(),
+            master_key: MasterKey::kept_in(dir, given, || Ok(is_sealed)).map_err(StartError::from)?,
+            accounts,
+            keys,
+        });
+    }
     let file = dir.join(DATABASE);
     if !file.exists() {
         return Err(Failure::Other(format!(
@@ -141,8 +168,13 @@ fn stored(settings: &Settings) -> Result<(String, Credentials), Failure> {
             dir.display()
         )));
     }
-    let read = SqliteStore::read_credentials(&file).map_err(|error| unreadable(&error))?;
-    Ok((dir.display().to_string(), read))
+    let (accounts, keys) = SqliteStore::read_credentials(&file).map_err(|error| unreadable(&error))?;
+    Ok(Stored {
+        place: dir.display().to_string(),
+        accounts,
+        keys,
+        master_key: MasterKey::of_database(given, &file).map_err(StartError::from)?,
+    })
 }
 
 fn unreadable(error: &StoreError) -> Failure {

@@ -16,11 +16,11 @@ use load::rest::Account;
 use load::run::{Progress, Server, Target};
 use room::{AccountSid, ApiKeySid};
 use serde_json::Value;
-use store::ApiKey;
 
 use super::{Failure, print, with_causes};
 use crate::access_token;
 use crate::config;
+use crate::credentials::ApiKey;
 
 /// Examples that the help ends with.
 pub(super) const EXAMPLES: &str = "Examples:

@@ -1,13 +1,16 @@
 //! The program's command line: reads options, runs a command, tells faults in sentences.
 
+mod accounts;
 mod audit;
 mod backup;
 mod callbacks;
 mod check;
+mod credential_change;
 mod data_dir;
 mod dev;
 mod drain;
 mod env;
+mod keys;
 mod load;
 mod migrate;
 mod moment;
@@ -34,6 +37,8 @@ use crate::server::StartError;
 
 /// Exit code of wrong options.
 const EXIT_USAGE: u8 = 2;
+/// Exit code of a master key that is missing, or not the database's.
+const EXIT_MASTER_KEY: u8 = 3;
 /// Exit code of everything else that went wrong.
 const EXIT_FAILURE: u8 = 1;
 
@@ -46,6 +51,8 @@ const EXAMPLES: &str = "Examples:
   rotunda dev --tls                               so that a phone in the same network can join
   rotunda token --identity alice --room daily     an access token for one participant
   eval \"$(rotunda env)\"                           what applications read from their environment
+  rotunda accounts create --name Clinic           another account, with rooms of its own
+  rotunda keys create --account AC...             a key for one more application
   rotunda backup /backup/rotunda.db               a copy of the database, while it serves
   rotunda restore /backup/rotunda.db              goes on from the copy, also while it serves
   rotunda audit --since 7d                        who changed what in the last week
@@ -79,7 +86,19 @@ enum Command {
     Token(token::TokenArgs),
     /// Prints what applications expect in their environment: credentials and addresses
     Env(env::EnvArgs),
-    /// Prints who changed what by REST, oldest first, also while the server runs
+    /// Makes accounts, suspends and resumes them, and gives them new auth tokens, also while the server runs
+    ///
+    /// An account has rooms of its own, which no other account can see or name. Its auth token is one way to ask
+    /// the REST API, and signs status callbacks. Secrets are printed once, when they are made.
+    #[command(after_help = accounts::EXAMPLES)]
+    Accounts(accounts::AccountsArgs),
+    /// Makes API keys, revokes them, and gives them new secrets, also while the server runs
+    ///
+    /// A key belongs to an account. Its secret signs access tokens, and is another way to ask the REST API: give each
+    /// application a key of its own, so that one can be revoked alone. Secrets are printed once, when they are made.
+    #[command(after_help = keys::EXAMPLES)]
+    Keys(keys::KeysArgs),
+    /// Prints who changed what by REST and by operators' commands, oldest first, also while the server runs
     ///
     /// Each change has its line from the same moment on: when, by which account's or key's secret, from which
     /// address, what, and how it was answered. Requests that changed nothing have none.
@@ -173,6 +192,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Usage(_) => EXIT_USAGE,
+            Self::Start(StartError::MasterKey(_)) => EXIT_MASTER_KEY,
             Self::Start(_) | Self::Other(_) => EXIT_FAILURE,
         }
     }
@@ -189,6 +209,8 @@ pub fn main() -> ExitCode {
         Command::Dev(args) => dev::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Env(args) => env::run(&args),
+        Command::Accounts(args) => accounts::run(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Callbacks(command) => callbacks::run(&command),
         Command::Backup(args) => backup::run(&args),

@@ -9,6 +9,7 @@ use super::data_dir::DataDir;
 use super::progress::Progress;
 use super::status::unanswered;
 use super::{Failure, print, with_causes};
+use crate::master_key::MasterKey;
 use crate::operator::{self, AskError, Request};
 use crate::restore::{self, RestoreError};
 use crate::server::{DATABASE, StartError, make_private_dir};
@@ -24,7 +25,8 @@ pub(super) struct RestoreArgs {
 
 /// Has the running server do it; does it itself where none runs.
 pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
-    let directory = args.data.with_file()?;
+    args.data.with_file()?;
+    let (directory, settings) = args.data.settings()?;
     let backup = std::fs::canonicalize(&args.backup).map_err(|error| {
         Failure::Other(format!(
             "{} cannot be read: {error}; name a file that `rotunda backup` made",
@@ -36,22 +38,27 @@ pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
     let asked = operator::ask(&directory, &request, |sentence| line.tell(sentence));
     let done = match asked {
         Ok(sentence) => sentence,
-        Err(AskError::NotServing { .. }) => by_itself(&backup, &directory, &mut line)?,
+        Err(AskError::NotServing { .. }) => by_itself(&backup, &directory, settings.master_key.as_ref(), &mut line)?,
         Err(error) => return Err(unanswered(&error, &directory)),
     };
     drop(line);
     print(&format!("{done}\n"))
 }
 
-fn by_itself(backup: &Path, directory: &Path, line: &mut Progress) -> Result<String, Failure> {
+fn by_itself(
+    backup: &Path,
+    directory: &Path,
+    master_key: Option<&MasterKey>,
+    line: &mut Progress,
+) -> Result<String, Failure> {
     make_private_dir(directory).map_err(|source| StartError::DataDirectory {
         dir: directory.to_owned(),
         source,
     })?;
     // From now on no server starts.
     let lock = DatabaseLock::take(&directory.join(DATABASE)).map_err(StartError::from)?;
-    let copy =
-        restore::prepare(backup, directory, &mut |sentence| line.tell(&sentence)).map_err(|error| failed(&error))?;
+    let copy = restore::prepare(backup, directory, master_key, &mut |sentence| line.tell(&sentence))
+        .map_err(|error| failed(&error))?;
     let restored = restore::replace(copy, &lock).map_err(|error| failed(&error))?;
     Ok(restore::sentence(backup, &restored))
 }
@@ -67,6 +74,7 @@ pub(super) fn advised(error: &RestoreError) -> String {
         RestoreError::Unusable { .. } => {
             "name a file that `rotunda backup` made, and see that the data directory has room for a copy of it"
         }
+        RestoreError::Sealed { source, .. } => source.advice().unwrap_or("try again"),
         RestoreError::Broken { .. } => "`rotunda check FILE` tells all; restore an older backup",
         RestoreError::Place(_) => "close other programs that have it open, and try again",
     };

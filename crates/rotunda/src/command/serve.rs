@@ -7,13 +7,16 @@ use room::{RoomSid, Timestamp};
 use store::{CallbackFilter, DatabaseCopy};
 use tokio::task::JoinHandle;
 
+use super::credential_change;
 use super::restore::advised;
 use super::signals::Signals;
 use super::{Failure, Options, print, runtime, start_log, with_causes};
+use crate::app::App;
 use crate::config::{Data, Raw, Settings};
 use crate::drain::{self, Drained, Plan};
 use crate::limits;
-use crate::operator::{Channel, Job, Reply, Request};
+use crate::master_key;
+use crate::operator::{Channel, CredentialChange, Job, Reply, Request};
 use crate::restore::{self, RestoreError};
 use crate::server::{Server, StartError, raise_descriptors};
 use crate::webhooks::{self, Again};
@@ -46,6 +49,10 @@ pub(super) fn serve(settings: Settings, ready: impl FnOnce(&Server) -> Result<()
                 }
                 job = next(&mut operators) => match job.request {
                     Request::Status {} => job.reply.done(status(&server)).await,
+                    Request::Credentials { change } => {
+                        let app = server.app().clone();
+                        tokio::spawn(async move { credentials(&app, &change, job.reply).await });
+                    }
                     Request::Restore { .. } | Request::Drain { .. } if work.is_some() => {
                         job.reply.failed("a drain or a restore is under way; wait for its end").await;
                     }
@@ -88,6 +95,14 @@ pub(super) fn serve(settings: Settings, ready: impl FnOnce(&Server) -> Result<()
     // Tasks that wait for nothing but the end do not hold it up.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
+}
+
+/// Changes an account or a key, ends the sessions that shall end, and tells the operator, alone, what came of it.
+async fn credentials(app: &App, change: &CredentialChange, reply: Reply) {
+    match credential_change::make(app, change).await {
+        Ok(changed) => reply.done(changed).await,
+        Err(sentence) => reply.failed(sentence).await,
+    }
 }
 
 /// What operators ask that takes its time; one at a time, while the server serves on.
@@ -155,9 +170,12 @@ fn prepare(server: &Server, backup: PathBuf, reply: Reply) -> Option<JoinHandle<
         return None;
     };
     tracing::info!(backup = %backup.display(), "a backup is copied and checked, to be restored");
+    let master_key = server.app().settings.master_key.clone();
     Some(tokio::task::spawn_blocking(move || {
         Work::Prepared(Prepared {
-            copy: restore::prepare(&backup, &directory, &mut |sentence| reply.progress(sentence)),
+            copy: restore::prepare(&backup, &directory, master_key.as_ref(), &mut |sentence| {
+                reply.progress(sentence);
+            }),
             backup,
             reply,
         })
@@ -243,19 +261,31 @@ fn status(server: &Server) -> String {
     )
 }
 
+/// What becomes of the secrets that follow: told when they are made.
+fn master_key_sentence(settings: &Settings) -> String {
+    match (&settings.master_key, &settings.data) {
+        (None, Data::Directory(directory)) => format!(
+            "Secrets are sealed with {}: keep it beside backups, but not with them.\n\n",
+            directory.join(master_key::FILE).display()
+        ),
+        _ => String::new(),
+    }
+}
+
 /// What an operator needs next. The secrets are in it only if this start made them.
 fn greeting(server: &Server) -> String {
     let url = server.url();
     let owner = server.owner();
-    let (account, key) = (&owner.account, &owner.api_key);
+    let account = &owner.account;
     let addresses = format!(
         "  REST        {url}/v1\n  Signaling   {}\n  Media       UDP {}\n",
         server.signaling_url(),
         server.media_addr()
     );
-    if owner.fresh {
+    if let (true, Some(key)) = (owner.fresh, &owner.api_key) {
+        let master_key = master_key_sentence(&server.app().settings);
         format!(
-            "Rotunda is ready.\n\n  Open        {url}/#account={}&key={}:{}\n{addresses}\n\
+            "Rotunda is ready.\n\n  Open        {url}/#account={}&key={}:{}\n{addresses}\n{master_key}\
              Credentials, printed this once (`rotunda env` shows them later):\n\n\
              \x20 Account SID     {}\n  Auth token      {}\n  API key SID     {}\n  API key secret  {}\n",
             account.sid, key.sid, key.secret, account.sid, account.auth_token, key.sid, key.secret

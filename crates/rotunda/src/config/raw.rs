@@ -47,6 +47,9 @@ options! {
         /// Address of this server as applications know it; behind a proxy [env: ROTUNDA_PUBLIC_URL] [default: the host that each request names]
         #[arg(long, value_name = "URL")]
         public_url: Text,
+        /// Networks of proxies whose forwarded headers are believed, by commas: IP or IP/BITS [env: ROTUNDA_TRUSTED_PROXIES] [default: none]
+        #[arg(long, value_name = "NETWORK,...")]
+        trusted_proxies: List,
         /// PEM file of the certificate chain: serves HTTPS; with --tls-key [env: ROTUNDA_TLS_CERT]
         #[arg(long, value_name = "FILE")]
         tls_cert: Text,
@@ -110,7 +113,7 @@ options! {
         /// Signaling sockets of one account at once; 0: any number [env: ROTUNDA_SOCKETS_PER_ACCOUNT] [default: 10000]
         #[arg(long, value_name = "NUMBER")]
         sockets_per_account: Text,
-        /// HTTP connections of one address at once, WebSockets included; 0: any number, as behind a proxy [env: ROTUNDA_CONNECTIONS_PER_ADDRESS] [default: 5000]
+        /// HTTP connections of one address at once, WebSockets included; 0: any number [env: ROTUNDA_CONNECTIONS_PER_ADDRESS] [default: 5000]
         #[arg(long, value_name = "NUMBER")]
         connections_per_address: Text,
         /// Receivers of callbacks that are allowed though their addresses are not public, by commas: loopback, private, link-local, shared, networks, host names [env: ROTUNDA_CALLBACK_ALLOW] [default: none; `rotunda dev`: loopback,private]
@@ -119,6 +122,12 @@ options! {
         /// What is logged to stderr: error, warn, info, debug, trace, also by module [env: ROTUNDA_LOG] [default: info]
         #[arg(long, value_name = "LEVELS")]
         log: Text,
+        /// The master key itself. No flag: other users of a machine can read command lines.
+        #[arg(skip)]
+        master_key: SecretText,
+        /// File with the master key, which seals the secrets in the database; the key itself: env ROTUNDA_MASTER_KEY [env: ROTUNDA_MASTER_KEY_FILE] [default: master.key in the data directory, made when there is none]
+        #[arg(long, value_name = "FILE")]
+        master_key_file: Text,
         /// Preset account, AC...; needs an auth token [env: ROTUNDA_ACCOUNT_SID]
         #[arg(long, value_name = "SID")]
         account_sid: Text,
@@ -164,6 +173,7 @@ impl Raw {
             advertise_addr: Some(List::default()),
             cors_allow_origins: Some(List::default()),
             callback_allow: Some(List::default()),
+            trusted_proxies: Some(List::default()),
             ..Self::default()
         }
     }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use room::{AccountSid, ApiKeySid};
 use store::DatabaseUrl;
 use tracing_subscriber::filter::Targets;
@@ -17,6 +18,8 @@ use super::rooms::RoomSettings;
 use super::{ConfigError, Environment, Written};
 use crate::door::DoorSettings;
 use crate::limits;
+use crate::master_key::MasterKey;
+use crate::proxy::TrustedProxies;
 use crate::retention::Keep;
 use crate::webhooks::{AddressKind, AddressRule};
 
@@ -36,6 +39,8 @@ pub struct Settings {
     /// Scheme, host and port under which applications reach the server, without a slash at the
     /// end. `None`: what each request names.
     pub public_url: Option<String>,
+    /// Whose word on where a request comes from is taken.
+    pub trusted_proxies: TrustedProxies,
     /// With it HTTPS and WSS are served, without it HTTP and WS.
     pub certificate: Option<Certificate>,
     /// Origins that may read answers with credentials; empty: any may, without (rest.md 26.7).
@@ -50,6 +55,8 @@ pub struct Settings {
     pub callbacks: AddressRule,
     /// How long what is over is kept.
     pub keep: Keep,
+    /// Seals the secrets in the database; `None`: the one in the data directory.
+    pub master_key: Option<MasterKey>,
     /// Made or changed at the start.
     pub account: Option<PresetAccount>,
     /// Made or changed at the start.
@@ -150,6 +157,7 @@ impl Settings {
             media_addr: local,
             advertise: Vec::new(),
             public_url: None,
+            trusted_proxies: TrustedProxies::default(),
             certificate: None,
             cors_allow_origins: Vec::new(),
             session_timeout: Duration::from_secs(30),
@@ -157,6 +165,7 @@ impl Settings {
             door: DoorSettings::default(),
             callbacks: AddressRule::allowing_kinds([AddressKind::Loopback]),
             keep: Keep::default(),
+            master_key: None,
             account: None,
             api_key: None,
             credentials_in_page: false,
@@ -185,6 +194,11 @@ impl Settings {
             advertised,
         );
         let public_url = reader.optional("public_url", raw.public_url.as_ref(), origin);
+        let trusted_proxies = reader.each(
+            "trusted_proxies",
+            raw.trusted_proxies.iter().flat_map(|list| &list.0),
+            network,
+        );
         let certificate = reader.certificate(raw.tls_cert.as_ref(), raw.tls_key.as_ref());
         let cors = reader.each(
             "cors_allow_origins",
@@ -213,6 +227,7 @@ impl Settings {
             text.parse::<Targets>()
                 .map_err(|_| "a level such as info, or levels by module such as info,sfu=debug".to_owned())
         });
+        let master_key = reader.master_key(raw.master_key.as_ref(), raw.master_key_file.as_ref());
         let auth_token = reader.secret("auth_token", raw.auth_token.as_ref(), raw.auth_token_file.as_ref());
         let account = reader.pair("account_sid", raw.account_sid.as_ref(), "auth_token", auth_token);
         let api_key_secret = reader.secret(
@@ -257,6 +272,7 @@ impl Settings {
             media_addr,
             advertise,
             public_url,
+            trusted_proxies: TrustedProxies(trusted_proxies),
             certificate,
             cors_allow_origins: cors,
             session_timeout: Duration::from_secs(session_timeout_s.into()),
@@ -264,6 +280,7 @@ impl Settings {
             door,
             callbacks: callbacks.into_iter().fold(AddressRule::default(), AddressRule::and),
             keep,
+            master_key,
             account: account.map(|(sid, auth_token)| PresetAccount { sid, auth_token }),
             api_key: api_key.map(|(sid, secret)| PresetApiKey { sid, secret }),
             credentials_in_page: false,
@@ -496,25 +513,48 @@ impl Reader<'_> {
         }
     }
 
-    /// A secret that was written itself, or the name of a file that holds it.
-    fn secret(&mut self, name: &str, written: Option<&SecretText>, file: Option<&Text>) -> Option<String> {
+    /// What was written itself, or in the file that was named.
+    fn written_or_file(&mut self, name: &str, written: Option<&SecretText>, file: Option<&Text>) -> Option<String> {
         let file_name = format!("{name}_file");
-        let secret = match (written, file) {
-            (None, None) => return None,
+        match (written, file) {
+            (None, None) => None,
             (Some(_), Some(_)) => {
                 let other = self.written.place(&file_name);
                 self.fault(name, format_args!("{other} is given too; give one of the two"));
-                return None;
+                None
             }
-            (Some(secret), None) => secret.0.clone(),
+            (Some(secret), None) => Some(secret.0.clone()),
             (None, Some(Text(path))) => match std::fs::read_to_string(path) {
-                Ok(content) => content.trim().to_owned(),
+                Ok(content) => Some(content.trim().to_owned()),
                 Err(error) => {
                     self.fault(&file_name, format_args!("{path} cannot be read: {error}"));
-                    return None;
+                    None
                 }
             },
-        };
+        }
+    }
+
+    fn master_key(&mut self, written: Option<&SecretText>, file: Option<&Text>) -> Option<MasterKey> {
+        let text = self.written_or_file("master_key", written, file)?;
+        let key = MasterKey::parse(&text);
+        if key.is_none() {
+            let name = if written.is_some() {
+                "master_key"
+            } else {
+                "master_key_file"
+            };
+            self.fault(
+                name,
+                "a master key is 64 hexadecimal digits or 32 bytes as base64; `openssl rand -hex 32` makes one",
+            );
+        }
+        key
+    }
+
+    /// A secret that was written itself, or the name of a file that holds it.
+    fn secret(&mut self, name: &str, written: Option<&SecretText>, file: Option<&Text>) -> Option<String> {
+        let file_name = format!("{name}_file");
+        let secret = self.written_or_file(name, written, file)?;
         let fits = limits::SECRET_LEN.contains(&secret.len()) && secret.bytes().all(|byte| byte.is_ascii_graphic());
         if !fits {
             let (min, max) = (limits::SECRET_LEN.start(), limits::SECRET_LEN.end());
@@ -581,6 +621,14 @@ fn advertised(text: &str) -> Result<Advertised, String> {
                 .to_owned(),
         ),
     }
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    let network = text.parse::<IpNet>().ok().or_else(address);
+    network
+        .map(|network| network.trunc())
+        .ok_or_else(|| "an IP address or a network, such as 10.0.0.1, 10.0.0.0/8 or fd00::/8".to_owned())
 }
 
 fn origin(text: &str) -> Result<String, String> {

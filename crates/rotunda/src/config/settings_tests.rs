@@ -267,3 +267,16 @@ fn addresses_are_kept_as_origins() {
     assert_eq!(settings.public_url.as_deref(), Some("https://video.example.com"));
     assert_eq!(settings.cors_allow_origins, ["http://localhost:3000"]);
 }
+
+#[test]
+fn proxies_are_addresses_or_networks() {
+    let proxies = |text| understand(&[("HOME", "/home/ann"), ("ROTUNDA_TRUSTED_PROXIES", text)]);
+    let read = proxies("10.1.2.3/8, 192.0.2.1, fd00::/8").unwrap().trusted_proxies;
+    let expected = ["10.0.0.0/8", "192.0.2.1/32", "fd00::/8"].map(|network| network.parse().unwrap());
+    assert_eq!(read.0, expected);
+    assert!(proxies("").unwrap().trusted_proxies.0.is_empty());
+    for wrong in ["10.0.0.0/33", "proxy.example.com", "10.0.0.0/8/8"] {
+        let fault = &proxies(wrong).unwrap_err().faults[0];
+        assert!(fault.contains("is not an IP address or a network"), "{fault}");
+    }
+}

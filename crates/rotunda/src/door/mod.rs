@@ -71,6 +71,21 @@ pub struct SocketPlaces {
     account: Option<Place<AccountSid>>,
 }
 
+/// The place of a client behind a trusted proxy, for as long as its request or WebSocket lasts.
+#[derive(Clone)]
+pub struct ClientPlace {
+    _place: Arc<Place<Origin>>,
+}
+
+impl ClientPlace {
+    /// Shares a place that was taken.
+    pub fn new(place: Place<Origin>) -> Self {
+        Self {
+            _place: Arc::new(place),
+        }
+    }
+}
+
 /// Who counts as one address: an IPv4 address, or the /64 that one subscriber of IPv6 has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin(IpAddr);

@@ -9,7 +9,7 @@ mod path;
 
 pub use channel::{Channel, Job, Reply};
 pub use client::{AskError, ask};
-pub use protocol::operator::{Line, Request};
+pub use protocol::operator::{CredentialChange, CredentialChanged, Line, Request};
 
 /// The name of the socket in the data directory.
 pub const SOCKET: &str = "rotunda.sock";

@@ -5,6 +5,7 @@ mod lag;
 mod limits;
 mod media;
 mod paths;
+mod removal;
 mod seat;
 pub(crate) mod session;
 pub(crate) mod socket;
@@ -21,10 +22,10 @@ use std::time::Duration;
 
 use protocol::signaling::PeerConnectionState;
 use room::{
-    AccountSid, Announced, AnnouncedTrack, ParticipantSid, Priority, Restored, RestoredParticipant, Room, RoomConfig,
-    RoomSid, RoomStatus, Rules, TrackKind, TrackSid,
+    AccountSid, Announced, AnnouncedTrack, ApiKeySid, ParticipantSid, Priority, Restored, RestoredParticipant, Room,
+    RoomConfig, RoomSid, RoomStatus, Rules, TrackKind, TrackSid,
 };
-use store::{Audit, CallbackMethod, LiveRoom, NewRoom, ParticipantRow, RoomRow, Store, StoreError};
+use store::{Audit, CallbackMethod, LiveRoom, NewRoom, RoomRow, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -130,6 +131,8 @@ pub enum RoomsError {
 /// What a client brings when it joins.
 pub(crate) struct Arrival {
     pub(crate) account: AccountSid,
+    /// The key of its token.
+    pub(crate) key: ApiKeySid,
     pub(crate) identity: String,
     pub(crate) rules: Rules,
     pub(crate) announced: Announced,
@@ -344,47 +347,6 @@ impl Rooms {
             .ok_or(RoomsError::RoomNotFound)
     }
 
-    /// Removes a participant. The row as it is then; that of one who is gone already is unchanged.
-    pub async fn disconnect(
-        &self,
-        account: AccountSid,
-        room: RoomSid,
-        participant: ParticipantSid,
-    ) -> Result<ParticipantRow, RoomsError> {
-        self.disconnect_audited(account, room, participant, None).await
-    }
-
-    /// Removes a participant, with a line of the audit log in the same commit; no line if nothing changes.
-    pub async fn disconnect_audited(
-        &self,
-        account: AccountSid,
-        room: RoomSid,
-        participant: ParticipantSid,
-        by: Option<Audit>,
-    ) -> Result<ParticipantRow, RoomsError> {
-        let row = self.shared.store.participant(account, room, participant).await?;
-        row.ok_or(RoomsError::ParticipantNotFound)?;
-        if let Some(handle) = self.live(account, room) {
-            let (stored, wait) = oneshot::channel();
-            self.ask(
-                &handle,
-                Command::Remove {
-                    participant,
-                    by,
-                    stored,
-                },
-            )
-            .await?;
-            // False if the room ended meanwhile, and the participant with it.
-            is_stored(wait).await?;
-        }
-        self.shared
-            .store
-            .participant(account, room, participant)
-            .await?
-            .ok_or(RoomsError::ParticipantNotFound)
-    }
-
     /// Whether a client's first offer can be answered; tried before it is let in, so that no row
     /// is made for garbage.
     pub(crate) fn is_answerable(&self, peers: &[PeerConnectionState]) -> bool {
@@ -426,6 +388,7 @@ impl Rooms {
         let (taken, wait) = oneshot::channel();
         let Arrival {
             account,
+            key,
             identity,
             rules,
             announced,
@@ -434,6 +397,7 @@ impl Rooms {
         } = arrival;
         let command = JoinCommand {
             participant,
+            key,
             identity: identity.clone(),
             rules: rules.clone(),
             announced: announced.clone(),
@@ -455,6 +419,7 @@ impl Rooms {
         handle.commands.closed().await;
         Err(NotJoined::Over(Box::new(Arrival {
             account,
+            key,
             identity,
             rules,
             announced,
@@ -483,6 +448,7 @@ impl Rooms {
         let command = SyncCommand {
             participant: key.participant,
             session: key.hash,
+            key: key.key,
             announced,
             peers,
             socket,

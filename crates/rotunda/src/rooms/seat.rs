@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use negotiation::{DesiredTrack, MediaKind, PeerConnection};
 use protocol::signaling::{PeerConnectionState, RoomUpdateBody, Subscribed, SubscribedTrack, TrackError};
-use room::{ParticipantSid, SessionHash, Subscription, TrackKind, TrackSid};
+use room::{ApiKeySid, ParticipantSid, SessionHash, Subscription, TrackKind, TrackSid};
 use sfu::{Route, RouteMedia, TransportId};
 
 use super::limits;
@@ -26,6 +26,8 @@ pub(super) struct Seat {
     pub(super) sid: ParticipantSid,
     pub(super) identity: String,
     pub(super) session: SessionHash,
+    /// The key of the token it came with; `None` of a restored participant until it resumes.
+    pub(super) key: Option<ApiKeySid>,
     /// The text for `connected`; empty for a restored participant, which has it.
     pub(super) session_text: String,
     pub(super) socket: Option<Socket>,
@@ -66,6 +68,7 @@ impl Seat {
             sid,
             identity,
             session,
+            key: None,
             session_text: String::new(),
             socket: None,
             admitted: false,

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use protocol::signaling::{PeerConnectionState, RoomUpdate, RoomUpdateBody, ServerMessage};
 use room::{
-    Announced, Change, Dismissal, Input, Join, Now, Output, ParticipantSid, Room, Rules, SessionHash, Timestamp,
-    TrackSid,
+    Announced, ApiKeySid, Change, Dismissal, Input, Join, Now, Output, ParticipantSid, Room, Rules, SessionHash,
+    Timestamp, TrackSid,
 };
 use sfu::Event;
 use store::{Audit, RoomRow, StoreError};
@@ -72,6 +72,12 @@ pub(super) enum Command {
         participant: ParticipantSid,
         answer: oneshot::Sender<Vec<TrackSid>>,
     },
+    /// Removes whoever came with this key, or everybody.
+    RemoveAll {
+        key: Option<ApiKeySid>,
+        /// Told how many, and when that is stored.
+        removed: oneshot::Sender<(usize, oneshot::Receiver<()>)>,
+    },
     Complete {
         /// Who asked for it.
         by: Option<Audit>,
@@ -81,6 +87,7 @@ pub(super) enum Command {
 
 pub(super) struct JoinCommand {
     pub(super) participant: ParticipantSid,
+    pub(super) key: ApiKeySid,
     pub(super) identity: String,
     pub(super) rules: Rules,
     pub(super) announced: Announced,
@@ -93,6 +100,7 @@ pub(super) struct JoinCommand {
 pub(super) struct SyncCommand {
     pub(super) participant: ParticipantSid,
     pub(super) session: SessionHash,
+    pub(super) key: Option<ApiKeySid>,
     pub(super) announced: Announced,
     pub(super) peers: Vec<PeerConnectionState>,
     pub(super) socket: Socket,
@@ -317,6 +325,7 @@ impl RoomTask {
                 let tracks = self.room.subscriptions(participant);
                 self.wait(Waiter::Subscriptions(answer, tracks));
             }
+            Command::RemoveAll { key, removed } => self.remove_all(key, removed),
             Command::Complete { by, stored } => self.change(Input::Complete, by, stored),
         }
     }
@@ -341,6 +350,22 @@ impl RoomTask {
         }
     }
 
+    fn remove_all(&mut self, key: Option<ApiKeySid>, removed: oneshot::Sender<(usize, oneshot::Receiver<()>)>) {
+        let there = self.seats.values().filter(|seat| key.is_none() || seat.key == key);
+        let out: Vec<ParticipantSid> = there.map(|seat| seat.sid).collect();
+        for participant in &out {
+            self.room.handle(
+                Input::Remove {
+                    participant: *participant,
+                },
+                now(),
+            );
+        }
+        let (stored, wait) = oneshot::channel();
+        self.wait(Waiter::Stored(stored));
+        let _gone = removed.send((out.len(), wait));
+    }
+
     fn join(&mut self, join: JoinCommand) {
         if self.room.is_completed() {
             return; // `taken` is dropped: the registry looks again
@@ -350,9 +375,10 @@ impl RoomTask {
             let _gone = join.taken.send(());
             return;
         }
-        let (session_text, session) = super::session::open(self.row.new.sid, join.participant);
+        let (session_text, session) = super::session::open(self.row.new.sid, join.participant, join.key);
         let mut seat = Seat::new(join.participant, join.identity.clone(), session, self.first_revision());
         seat.session_text = session_text;
+        seat.key = Some(join.key);
         seat.socket = Some(join.socket);
         let mut announced = join.announced;
         if self.lacks_video_codec(&announced, &join.peers) {
@@ -386,6 +412,7 @@ impl RoomTask {
         if let Some(old) = seat.socket.replace(sync.socket) {
             old.send(Outgoing::Close(4000));
         }
+        seat.key = sync.key;
         seat.admitted = false;
         seat.update = RoomUpdateBody::default();
         seat.arriving = sync.peers;

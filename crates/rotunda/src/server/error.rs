@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use store::StoreError;
 
+use crate::master_key::MasterKeyError;
+
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -47,6 +49,12 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Secrets cannot be opened or sealed.
+    #[error(transparent)]
+    MasterKey(MasterKeyError),
+    /// What is set from outside does not fit what is stored.
+    #[error("{0}")]
+    Credentials(String),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     Random,
@@ -77,7 +85,8 @@ impl StartError {
                 Some("stop that process, or name another directory with --data-dir")
             }
             Self::Certificate { .. } => Some("give PEM files with --tls-cert and --tls-key"),
-            Self::Store(_) | Self::Random => None,
+            Self::MasterKey(error) => error.advice(),
+            Self::Store(_) | Self::Credentials(_) | Self::Random => None,
         }
     }
 }

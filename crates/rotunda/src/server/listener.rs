@@ -1,14 +1,13 @@
 //! Accepts connections and serves HTTP/1.1 on them, with or without TLS.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -24,8 +23,9 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::descriptors;
-use crate::door::Door;
+use crate::door::{ClientPlace, Door, Origin, Place};
 use crate::limits;
+use crate::proxy::{self, TrustedProxies};
 
 /// Pause after a failed accept: the usual reason is that descriptors ran out, and they come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -36,8 +36,10 @@ pub(super) async fn serve(
     tls: Option<TlsAcceptor>,
     router: Router,
     door: Arc<Door>,
+    proxies: Arc<TrustedProxies>,
     stop: CancellationToken,
 ) {
+    let origins = Origins { door, proxies };
     let places = Arc::new(Semaphore::new(descriptors::connections_max()));
     let mut accepting = Accepting::default();
     let connections = TaskTracker::new();
@@ -50,7 +52,7 @@ pub(super) async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 // Over the bound it is closed unheard: an answer would cost what a flood is after.
-                let Some(of_address) = door.connection(peer.ip(), Instant::now()) else {
+                let Ok(of_address) = origins.connection(peer.ip()) else {
                     continue;
                 };
                 let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
@@ -58,8 +60,9 @@ pub(super) async fn serve(
                     continue;
                 };
                 let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
+                let origins = origins.clone();
                 connections.spawn(async move {
-                    connection(stream, peer, tls, router, stop).await;
+                    connection(stream, peer, tls, router, origins, stop).await;
                     drop((place, of_address));
                 });
             }
@@ -69,6 +72,42 @@ pub(super) async fn serve(
     drop(listener);
     connections.close();
     connections.wait().await;
+}
+
+/// Who comes from where, and how much each may have at once.
+#[derive(Clone)]
+struct Origins {
+    door: Arc<Door>,
+    proxies: Arc<TrustedProxies>,
+}
+
+/// As many as may be are there of an address.
+struct Full;
+
+impl Origins {
+    /// The place of a connection. That of a trusted proxy takes none: its requests are its clients'.
+    fn connection(&self, peer: IpAddr) -> Result<Option<Place<Origin>>, Full> {
+        if self.proxies.has(peer) {
+            return Ok(None);
+        }
+        self.door.connection(peer, Instant::now()).map(Some).ok_or(Full)
+    }
+
+    /// Writes on the request whose it is, and takes the place of one that a proxy forwards. A WebSocket keeps it for as
+    /// long as it is open.
+    fn introduce(&self, peer: IpAddr, request: &mut Request<Body>) -> Result<Option<ClientPlace>, Full> {
+        let client = proxy::client(peer, request.headers(), &self.proxies);
+        let mut place = None;
+        if client.is_forwarded {
+            let taken = self.door.connection(client.address, Instant::now()).ok_or(Full)?;
+            place = Some(ClientPlace::new(taken));
+        }
+        request.extensions_mut().insert(client);
+        if let Some(place) = &place {
+            request.extensions_mut().insert(place.clone());
+        }
+        Ok(place)
+    }
 }
 
 /// Says once that nothing can be accepted, and once that it can again.
@@ -112,6 +151,7 @@ async fn connection(
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
     router: Router,
+    origins: Origins,
     stop: CancellationToken,
 ) {
     // Signaling is small messages that wait for each other.
@@ -123,10 +163,10 @@ async fn connection(
         tracing::debug!(%error, %peer, "TCP_USER_TIMEOUT could not be set");
     }
     let Some(tls) = tls else {
-        return requests(stream, peer, router, stop).await;
+        return requests(stream, peer, router, origins, stop).await;
     };
     match tokio::time::timeout(limits::TLS_HANDSHAKE_TIME_MAX, tls.accept(stream)).await {
-        Ok(Ok(stream)) => requests(stream, peer, router, stop).await,
+        Ok(Ok(stream)) => requests(stream, peer, router, origins, stop).await,
         Ok(Err(error)) => tracing::debug!(%error, %peer, "the TLS handshake failed"),
         Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
     }
@@ -136,12 +176,20 @@ async fn requests(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
     router: Router,
+    origins: Origins,
     stop: CancellationToken,
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request)
+        let (router, origins) = (router.clone(), origins.clone());
+        async move {
+            let mut request = request.map(Body::new);
+            let Ok(place) = origins.introduce(peer.ip(), &mut request) else {
+                return Ok(crate::api::too_many_requests(limits::ADDRESS_FULL_WAIT));
+            };
+            let answer = router.oneshot(request).await;
+            drop(place);
+            answer
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -11,14 +11,15 @@ mod socket;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use axum::{Extension, Router};
 use tokio::sync::Semaphore;
 
 use crate::app::App;
+use crate::door::ClientPlace;
 
 /// Routes of the WebSockets.
 pub fn router(app: App) -> Router {
@@ -26,15 +27,18 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route(
             "/signaling",
-            any(move |upgrade: WebSocketUpgrade| signaling(upgrade, app)),
+            any(move |upgrade: WebSocketUpgrade, place: OfClient| signaling(upgrade, app, place)),
         )
         .route(
             "/v1/VideoEvents",
-            any(move |upgrade: WebSocketUpgrade| telemetry(upgrade, listeners)),
+            any(move |upgrade: WebSocketUpgrade, place: OfClient| telemetry(upgrade, listeners, place)),
         )
 }
 
-async fn signaling(upgrade: WebSocketUpgrade, app: App) -> Response {
+/// Of a client behind a trusted proxy; held until its socket ends.
+type OfClient = Option<Extension<ClientPlace>>;
+
+async fn signaling(upgrade: WebSocketUpgrade, app: App, place: OfClient) -> Response {
     let Some(places) = app.door.socket(Instant::now()) else {
         return full();
     };
@@ -44,11 +48,11 @@ async fn signaling(upgrade: WebSocketUpgrade, app: App) -> Response {
         .on_upgrade(move |stream| async move {
             let held = app.rooms.held();
             socket::serve(stream, app, places).await;
-            drop(held);
+            drop((held, place));
         })
 }
 
-async fn telemetry(upgrade: WebSocketUpgrade, listeners: Arc<Semaphore>) -> Response {
+async fn telemetry(upgrade: WebSocketUpgrade, listeners: Arc<Semaphore>, of_client: OfClient) -> Response {
     let Ok(place) = listeners.try_acquire_owned() else {
         return full();
     };
@@ -56,7 +60,7 @@ async fn telemetry(upgrade: WebSocketUpgrade, listeners: Arc<Semaphore>) -> Resp
         .max_message_size(limits::INSIGHTS_MESSAGE_BYTES)
         .on_upgrade(move |stream| async move {
             insights::discard(stream).await;
-            drop(place);
+            drop((place, of_client));
         })
 }
 

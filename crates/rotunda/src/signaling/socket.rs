@@ -10,9 +10,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::{limits, load};
-use crate::access_token::{self, AccessToken};
+use crate::access_token::{self, AccessToken, TokenError};
 use crate::app::App;
 use crate::door::SocketPlaces;
+use crate::rooms::session;
 use crate::rooms::socket::{Outgoing, Socket};
 use crate::rooms::wire::{busy, error};
 use crate::rooms::{Arrival, Attached, NotJoined, RoomsError, announced, initial_rules};
@@ -251,6 +252,7 @@ impl Connection {
         };
         let arrival = Arrival {
             account: token.account,
+            key: token.key,
             identity: token.identity.clone(),
             rules,
             announced: list,
@@ -266,6 +268,11 @@ impl Connection {
             return self.refuse(busy()).await;
         }
         match enter(&self.app, &token, name.as_deref(), arrival).await {
+            // Revoked while it was on its way, and maybe after those with the key were looked for.
+            Ok(attached) if !self.app.credentials.permits(token.key) => {
+                attached.closed(true).await;
+                self.refuse(not_permitted()).await
+            }
             Ok(attached) => self.enter(attached),
             Err(refusal) => self.refuse(refusal).await,
         }
@@ -284,12 +291,21 @@ impl Connection {
                 .refuse(error(53004, "Client sent an invalid signaling message"))
                 .await;
         };
+        let key = session::parse(&sync.session).and_then(|session| session.key);
+        let is_permitted = |app: &App| key.is_none_or(|key| app.credentials.permits(key));
+        if !is_permitted(&self.app) {
+            return self.refuse(not_permitted()).await;
+        }
         let resumed = self
             .app
             .rooms
             .sync(&sync.session, list, sync.peer_connections, self.socket.clone())
             .await;
         match resumed {
+            Some(attached) if !is_permitted(&self.app) => {
+                attached.closed(true).await;
+                self.refuse(not_permitted()).await
+            }
             Some(attached) => {
                 // Counted where there is room, and let in all the same: who resumes was counted
                 // before, and the socket that was lost may not have ended yet.
@@ -422,6 +438,12 @@ async fn enter(
         }
     }
     Err(error(53104, "Unable to connect to Room"))
+}
+
+/// The key that the client came with is revoked, or its account suspended.
+fn not_permitted() -> ServerMessage {
+    let fault = TokenError::Issuer;
+    error(fault.code(), &fault.to_string())
 }
 
 fn not_granted() -> ServerMessage {

@@ -56,16 +56,8 @@ async fn room_of(store: &dyn Store, id: i64) -> Result<Option<RoomSid>, StoreErr
 
 fn line(room: Option<RoomSid>) -> Audit {
     Audit {
-        at: wall(),
-        account: None,
-        credential: "operator".to_owned(),
-        method: None,
-        operation: "redeliver-callbacks".to_owned(),
         room,
-        participant: None,
-        status: None,
-        remote: None,
-        request_id: None,
+        ..Audit::of_operator(wall(), "redeliver-callbacks")
     }
 }
 

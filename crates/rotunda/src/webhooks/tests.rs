@@ -9,10 +9,11 @@ use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use room::{AccountSid, Change, ParticipantSid, RoomSid, RoomType, Rules, SessionHash};
-use store::{Account, CallbackMethod, NewRoom, SqliteStore};
+use store::{CallbackMethod, NewRoom, SqliteStore};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::credentials::Account;
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([7; 16]);
 const AUTH_TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -81,7 +82,7 @@ impl Fixture {
             sid: ACCOUNT,
             auth_token: AUTH_TOKEN.to_owned(),
         };
-        store.put_account(account.clone()).await.unwrap();
+        store.put_account(store::Account::new(ACCOUNT)).await.unwrap();
         let credentials = Arc::new(Credentials::new(vec![account], Vec::new()));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let rule = AddressRule::allowing_kinds([AddressKind::Loopback]);

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use room::{AccountSid, ApiKeySid};
 use rotunda::access_token;
+use rotunda::credentials::ApiKey;
 use serde_json::Value;
-use store::ApiKey;
 
 const ACCOUNT: &str = "ACcccccccccccccccccccccccccccccccc";
 const AUTH_TOKEN: &str = "cccccccccccccccccccccccccccccccc";

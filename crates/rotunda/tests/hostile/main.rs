@@ -11,8 +11,8 @@ use std::path::Path;
 
 use rotunda::access_token;
 use rotunda::config::Settings;
+use rotunda::credentials::ApiKey;
 use rotunda::server::Server;
-use store::ApiKey;
 use testkit::mutate::{Attacks, Dice, number_from_environment};
 
 /// Rounds of all attacks, unless `HOSTILE_ROUNDS` says otherwise.
@@ -38,7 +38,7 @@ impl World {
         let app = self.server.app();
         let key = app
             .credentials
-            .key(self.server.owner().api_key.sid)
+            .key(self.server.owner().api_key.as_ref().unwrap().sid)
             .expect("the owner's key");
         let key = ApiKey {
             sid: key.sid,

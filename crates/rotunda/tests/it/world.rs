@@ -10,9 +10,10 @@ use room::{AccountSid, ApiKeySid, Change, ParticipantSid, RoomSid, RoomType, Rul
 use rotunda::access_token;
 use rotunda::app::App;
 use rotunda::config::{PresetAccount, PresetApiKey, Settings};
+use rotunda::credentials::ApiKey;
 use rotunda::server::Server;
 use serde_json::Value;
-use store::{Account, ApiKey, CallbackMethod, NewRoom, Store};
+use store::{Account, CallbackMethod, NewRoom, Store};
 use testkit::contract;
 use testkit::signaling::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -154,10 +155,7 @@ impl World {
 
     /// Makes another account with a room of this name in progress; its SID.
     pub async fn foreign_room(&self, name: Option<&str>) -> RoomSid {
-        let account = Account {
-            sid: OTHERS,
-            auth_token: AUTH_TOKEN.to_owned(),
-        };
+        let account = Account::new(OTHERS);
         self.store().put_account(account).await.unwrap();
         let room = new_room(room_sid(0xf000_0000 + self.fresh()), name, 0);
         self.store().create_room(OTHERS, room).await.unwrap().new.sid

@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rotunda::access_token;
+use rotunda::credentials::ApiKey;
 use serde_json::{Value, json};
-use store::{ApiKey, SqliteStore};
 use testkit::signaling::Client;
 
 use super::process::{FREE, Running, after, faults, rotunda, said};
@@ -49,10 +49,12 @@ async fn who_changed_what_is_written_down() {
     let mut server = Running::start(rotunda(home.path()).arg("serve").args(FREE));
     let greeting = server.greeting();
     let url = after(&greeting, "REST").replace("/v1", "");
-    let database = home.path().join(".local/share/rotunda/rotunda.db");
-    let (accounts, keys) = SqliteStore::read_credentials(&database).unwrap();
-    let (account, key): (_, &ApiKey) = (&accounts[0], &keys[0]);
-    let (sid, token) = (account.sid.to_string(), &account.auth_token);
+    let (sid, token) = (after(&greeting, "Account SID"), &after(&greeting, "Auth token"));
+    let key = &ApiKey {
+        sid: after(&greeting, "API key SID").parse().unwrap(),
+        account: sid.parse().unwrap(),
+        secret: after(&greeting, "API key secret"),
+    };
     let by_key = |path: &str, form: &str| post(&url, path, &key.sid.to_string(), &key.secret, form);
     assert_eq!(said(home.path(), &["audit"]), "", "nobody changed anything");
 

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use room::{ApiKeySid, ParticipantStatus};
 use rotunda::access_token;
+use rotunda::credentials::ApiKey;
 use serde_json::json;
-use store::{ApiKey, SqliteStore};
 use testkit::signaling::{Client, Gone, both_tracks};
 
 use super::process::{FREE, Running, after, faults, rotunda, run, said};
@@ -26,11 +26,16 @@ struct Served {
 fn serve(home: &Path) -> Served {
     let mut running = Running::start(rotunda(home).arg("serve").args(FREE));
     let greeting = running.greeting();
-    let (_, keys) = SqliteStore::read_credentials(&database(home)).unwrap();
+    let env = said(home, &["env"]);
+    let of = |name: &str| after(&env, &format!("export {name}="));
     Served {
         running,
         signaling: after(&greeting, "Signaling"),
-        key: keys.into_iter().next().unwrap(),
+        key: ApiKey {
+            sid: of("TWILIO_API_KEY_SID").parse().unwrap(),
+            account: of("TWILIO_ACCOUNT_SID").parse().unwrap(),
+            secret: of("TWILIO_API_KEY_SECRET"),
+        },
     }
 }
 
@@ -199,11 +204,14 @@ fn a_restore_without_a_server_makes_the_data_directory() {
     assert!(run(home.path(), &["backup", args[1], "--force"]).status.success());
     served.running.terminate();
 
-    let told = said(elsewhere.path(), &["restore", args[1]]);
+    let key = home.path().join(".local/share/rotunda/master.key");
+    let mut restore = rotunda(elsewhere.path());
+    restore.args(["restore", args[1]]).env("ROTUNDA_MASTER_KEY_FILE", &key);
     assert_eq!(
-        told,
+        String::from_utf8(restore.output().unwrap().stdout).unwrap(),
         format!("restored {}: no room was in progress\n", backup.display())
     );
+    std::fs::copy(&key, elsewhere.path().join(".local/share/rotunda/master.key")).unwrap();
     assert_eq!(
         said(elsewhere.path(), &["env"]).lines().next(),
         said(home.path(), &["env"]).lines().next(),

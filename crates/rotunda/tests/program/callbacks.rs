@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::Value;
-use store::SqliteStore;
 
 use super::audit::post;
 use super::process::{FREE, Running, after, faults, rotunda, said};
@@ -63,9 +62,9 @@ struct Served {
 fn serve(home: &Path, environment: &[(&str, &str)]) -> Served {
     let mut server = Running::start(rotunda(home).arg("serve").args(FREE).envs(environment.iter().copied()));
     let url = after(&server.greeting(), "REST").replace("/v1", "");
-    let database = home.join(".local/share/rotunda/rotunda.db");
-    let (accounts, _) = SqliteStore::read_credentials(&database).unwrap();
-    let user = (accounts[0].sid.to_string(), accounts[0].auth_token.clone());
+    let env = said(home, &["env"]);
+    let of = |name: &str| after(&env, &format!("export {name}="));
+    let user = (of("TWILIO_ACCOUNT_SID"), of("TWILIO_AUTH_TOKEN"));
     Served { server, url, user }
 }
 

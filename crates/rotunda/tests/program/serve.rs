@@ -4,8 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rotunda::access_token;
-use rotunda::credentials::Credentials;
-use store::{Account, ApiKey};
+use rotunda::credentials::{Account, ApiKey, Credentials};
 
 use super::process::{FREE, Running, after, rotunda, run, said};
 

@@ -34,7 +34,7 @@ async fn rest(world: &World, path: &str, form: &[(&str, &str)]) -> Value {
     body.extend_pairs(form);
     let request = reqwest::Client::new()
         .post(format!("{}{path}", world.server.local_url()))
-        .basic_auth(owner.api_key.sid, Some(&world.key().secret))
+        .basic_auth(owner.api_key.as_ref().unwrap().sid, Some(&world.key().secret))
         .header("content-type", "application/x-www-form-urlencoded")
         .body(body.finish());
     let answer = request.send().await.unwrap();

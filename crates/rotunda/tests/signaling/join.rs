@@ -126,11 +126,11 @@ async fn each_fault_of_a_token_has_its_code() {
     let world = World::new().await;
     let key = world.key();
     let now = now_s();
-    let forged = store::ApiKey {
+    let forged = rotunda::credentials::ApiKey {
         secret: "another secret".to_owned(),
         ..key.clone()
     };
-    let stranger = store::ApiKey {
+    let stranger = rotunda::credentials::ApiKey {
         sid: "SK00000000000000000000000000000000".parse().unwrap(),
         ..key.clone()
     };

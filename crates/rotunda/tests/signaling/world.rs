@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 use room::{ParticipantStatus, RoomStatus};
 use rotunda::access_token;
 use rotunda::config::{Data, Settings};
+use rotunda::credentials::ApiKey;
 use rotunda::server::Server;
 use serde_json::Value;
-use store::{ApiKey, PageRequest, ParticipantFilter, ParticipantRow, RoomFilter, RoomRow};
+use store::{PageRequest, ParticipantFilter, ParticipantRow, RoomFilter, RoomRow};
 use testkit::signaling::Client;
 
 pub(crate) struct World {
@@ -41,18 +42,7 @@ impl World {
     }
 
     pub(crate) fn key(&self) -> ApiKey {
-        let owner = self.server.owner();
-        let key = self
-            .server
-            .app()
-            .credentials
-            .key(owner.api_key.sid)
-            .expect("the owner's key");
-        ApiKey {
-            sid: key.sid,
-            account: key.account,
-            secret: key.secret.clone(),
-        }
+        self.server.owner().api_key.clone().expect("made at the start")
     }
 
     pub(crate) fn token(&self, identity: &str, room: Option<&str>) -> String {

@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::kills::{ACCOUNT, AUTH_TOKEN, broken_invariants, port, start};
+use crate::kills::{ACCOUNT, broken_invariants, port, start};
 use crate::storm::read;
 
 /// Events of one room.
@@ -59,14 +59,7 @@ impl Arrived {
 async fn fill(database: &Path, url: &str, rooms: u32, events: usize) {
     let store = SqliteStore::open(database).unwrap();
     let account: AccountSid = ACCOUNT.parse().unwrap();
-    let auth_token = AUTH_TOKEN.to_owned();
-    store
-        .put_account(Account {
-            sid: account,
-            auth_token,
-        })
-        .await
-        .unwrap();
+    store.put_account(Account::new(account)).await.unwrap();
     let at = Timestamp(1_790_000_000_000_000);
     for number in 0..rooms {
         let bytes = |kind: u8| {

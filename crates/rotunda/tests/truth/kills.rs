@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use room::{AccountSid, ApiKeySid};
-use store::ApiKey;
+use rotunda::credentials::ApiKey;
 use testkit::fault_layer::{FaultLayer, Faults};
 use testkit::history::Touches;
 

@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rotunda::config::Settings;
+use rotunda::credentials::ApiKey;
 use rotunda::server::Server;
-use store::ApiKey;
 use testkit::history::History;
 
 use crate::receiver::Receiver;
@@ -34,7 +34,11 @@ pub(crate) async fn run(
     settings.session_timeout = Duration::from_secs(5);
     let server = Server::start(settings).await.unwrap();
     let owner = server.owner();
-    let key = server.app().credentials.key(owner.api_key.sid).unwrap();
+    let key = server
+        .app()
+        .credentials
+        .key(owner.api_key.as_ref().unwrap().sid)
+        .unwrap();
     let key = ApiKey {
         sid: key.sid,
         account: key.account,

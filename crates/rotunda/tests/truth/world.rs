@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use room::{ParticipantSid, ParticipantStatus, RoomSid, RoomStatus};
 use rotunda::access_token;
+use rotunda::credentials::ApiKey;
 use serde_json::Value;
-use store::ApiKey;
 use testkit::history::{Page, ParticipantsOf, Recorder, RoomsOf, Said, Touches, page_rows, participant_row, room_row};
 use tokio::sync::watch;
 

@@ -92,6 +92,7 @@ pub fn a_completed_room_needs_no_owner(fresh: Fresh) {
             operation: "anonymize-participant".to_owned(),
             room: Some(sid),
             participant: Some(pa(1)),
+            api_key: None,
             status: Some(200),
             remote: None,
             request_id: None,

@@ -1,6 +1,6 @@
 //! The audit log: one commit with the change, or nothing; in order; old lines go alone.
 
-use room::{RoomSid, RoomStatus, Timestamp};
+use room::{ApiKeySid, RoomSid, RoomStatus, Timestamp};
 
 use super::fixture::{NOON, OURS, THEIRS, accounts, complete, join, later, leave, new_room, pa};
 use super::{Fresh, with};
@@ -17,6 +17,7 @@ fn by(operation: &str, room: RoomSid, at: Timestamp) -> Audit {
         operation: operation.to_owned(),
         room: Some(room),
         participant: Some(pa(1)),
+        api_key: Some(ApiKeySid::from_bytes([9; 16])),
         status: Some(202),
         remote: Some("192.0.2.7".to_owned()),
         request_id: Some("one of mine".to_owned()),
@@ -68,18 +69,7 @@ pub fn a_line_is_written_with_its_change_or_not_at_all(fresh: Fresh) {
             .map(|row| row.audit)
             .collect();
         assert_eq!(rows, [create, end().remove(0)]);
-        let nobody = Audit {
-            account: None,
-            credential: "operator".to_owned(),
-            method: None,
-            operation: "restore".to_owned(),
-            room: None,
-            participant: None,
-            status: None,
-            remote: None,
-            request_id: None,
-            at: NOON,
-        };
+        let nobody = Audit::of_operator(NOON, "restore");
         store.record(nobody.clone()).await.unwrap();
         assert_eq!(log(&*store, AuditFilter::default()).await[2].audit, nobody);
     });

@@ -337,18 +337,7 @@ pub fn one_exchange_records_and_leases(fresh: Fresh) {
 }
 
 async fn redeliver(store: &dyn Store, what: Redelivery) -> Redelivered {
-    let by = Audit {
-        at: NOON,
-        account: None,
-        credential: "operator".to_owned(),
-        method: None,
-        operation: "redeliver-callbacks".to_owned(),
-        room: None,
-        participant: None,
-        status: None,
-        remote: None,
-        request_id: None,
-    };
+    let by = Audit::of_operator(NOON, "redeliver-callbacks");
     let request = RedeliveryRequest {
         what,
         now: NOON,

@@ -62,8 +62,7 @@ pub(super) fn new_room(number: u32, name: Option<&str>) -> NewRoom {
 /// Makes both accounts.
 pub(super) async fn accounts(store: &dyn Store) {
     for sid in [OURS, THEIRS] {
-        let auth_token = "0123456789abcdef0123456789abcdef".to_owned();
-        store.put_account(Account { sid, auth_token }).await.unwrap();
+        store.put_account(Account::new(sid)).await.unwrap();
     }
 }
 

@@ -32,7 +32,7 @@ macro_rules! conformance_tests {
     ($fresh:expr) => {
         $crate::conformance_tests! { $fresh;
             accounts {
-                accounts_are_kept_in_order_and_their_secrets_replaced
+                accounts_are_kept_in_order_and_replaced
                 keys_belong_to_an_account
                 a_secret_is_made_once
                 the_check_passes

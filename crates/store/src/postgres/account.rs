@@ -2,87 +2,146 @@
 
 use room::{AccountSid, ApiKeySid};
 
+use tokio_postgres::Row;
+
 use super::connection::Connection;
+use super::retention::NOBODY;
 use super::row::{self, Sid};
-use crate::{Account, ApiKey, StoreError};
+use crate::{Account, ApiKey, SealedSecret, StoreError};
 
 pub(super) async fn put(db: &Connection, account: &Account) -> Result<(), StoreError> {
-    let sid = Sid(*account.sid.as_bytes());
-    db.execute(
-        "INSERT INTO accounts (sid) VALUES ($1) ON CONFLICT (sid) DO NOTHING",
-        &[&sid],
-    )
-    .await?;
-    db.execute(
-        "INSERT INTO account_secrets (account_id, auth_token)
-         SELECT id, $2 FROM accounts WHERE sid = $1
-         ON CONFLICT (account_id) DO UPDATE SET auth_token = excluded.auth_token",
-        &[&sid, &account.auth_token],
-    )
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn all(db: &Connection) -> Result<Vec<Account>, StoreError> {
-    let rows = db
-        .query(
-            "SELECT a.sid, s.auth_token FROM accounts AS a
-             JOIN account_secrets AS s ON s.account_id = a.id ORDER BY a.id",
-            &[],
+    let stored = db
+        .query_one(
+            "INSERT INTO accounts (sid, name, created_us, suspended_us) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (sid) DO UPDATE SET name = excluded.name, suspended_us = excluded.suspended_us
+             RETURNING id",
+            &[
+                &Sid(*account.sid.as_bytes()),
+                &row::text(&account.name),
+                &account.created.map(|at| at.0),
+                &account.suspended.map(|at| at.0),
+            ],
         )
         .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Account {
-                sid: row::sid(row, "sid", AccountSid::from_bytes)?,
-                auth_token: row::get(row, "auth_token")?,
-            })
-        })
-        .collect()
+    let id: i64 = row::get(&stored, 0)?;
+    db.execute("DELETE FROM sealed_secrets WHERE account_id = $1", &[&id])
+        .await?;
+    insert_secrets(db, Some(id), None, &account.auth_tokens).await
+}
+
+/// What a secret is read from, with the row of its owner.
+const SECRET: &str = "s.sealed, s.since_us, s.until_us";
+
+pub(super) async fn all(db: &Connection) -> Result<Vec<Account>, StoreError> {
+    let sql = format!(
+        "SELECT a.sid, a.name, a.created_us, a.suspended_us, {SECRET} FROM accounts AS a
+         LEFT JOIN sealed_secrets AS s ON s.account_id = a.id WHERE a.id <> {NOBODY} ORDER BY a.id, s.id"
+    );
+    let mut accounts: Vec<Account> = Vec::new();
+    for row in &db.query(&sql, &[]).await? {
+        let sid = row::sid(row, "sid", AccountSid::from_bytes)?;
+        if accounts.last().is_none_or(|last| last.sid != sid) {
+            accounts.push(Account {
+                sid,
+                name: row::get(row, "name")?,
+                created: row::time_or_null(row, "created_us")?,
+                suspended: row::time_or_null(row, "suspended_us")?,
+                auth_tokens: Vec::new(),
+            });
+        }
+        if let Some(account) = accounts.last_mut() {
+            account.auth_tokens.extend(secret_of(row)?);
+        }
+    }
+    Ok(accounts)
 }
 
 pub(super) async fn put_key(db: &Connection, key: &ApiKey) -> Result<(), StoreError> {
     let account = id(db, key.account)
         .await?
         .ok_or_else(|| StoreError::refused("an API key was given for an account that does not exist"))?;
-    let sid = Sid(*key.sid.as_bytes());
-    db.execute(
-        "INSERT INTO api_keys (sid, account_id) VALUES ($1, $2) ON CONFLICT (sid) DO NOTHING",
-        &[&sid, &account],
-    )
-    .await?;
     let stored = db
-        .execute(
-            "INSERT INTO api_key_secrets (api_key_id, secret)
-             SELECT id, $3 FROM api_keys WHERE sid = $1 AND account_id = $2
-             ON CONFLICT (api_key_id) DO UPDATE SET secret = excluded.secret",
-            &[&sid, &account, &key.secret],
+        .query_opt(
+            "INSERT INTO api_keys AS k (sid, account_id, name, created_us, revoked_us) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (sid) DO UPDATE SET name = excluded.name, revoked_us = excluded.revoked_us
+             WHERE k.account_id = excluded.account_id
+             RETURNING id",
+            &[
+                &Sid(*key.sid.as_bytes()),
+                &account,
+                &row::text(&key.name),
+                &key.created.map(|at| at.0),
+                &key.revoked.map(|at| at.0),
+            ],
         )
+        .await?
+        .ok_or_else(|| StoreError::refused("the API key is another account's"))?;
+    let id: i64 = row::get(&stored, 0)?;
+    db.execute("DELETE FROM sealed_secrets WHERE api_key_id = $1", &[&id])
         .await?;
-    if stored == 0 {
-        return Err(StoreError::refused("the API key is another account's"));
-    }
-    Ok(())
+    insert_secrets(db, None, Some(id), &key.secrets).await
 }
 
 pub(super) async fn all_keys(db: &Connection) -> Result<Vec<ApiKey>, StoreError> {
-    let rows = db
-        .query(
-            "SELECT k.sid, a.sid AS account_sid, s.secret FROM api_keys AS k
-             JOIN accounts AS a ON a.id = k.account_id
-             JOIN api_key_secrets AS s ON s.api_key_id = k.id ORDER BY k.id",
-            &[],
+    let sql = format!(
+        "SELECT k.sid, a.sid AS account_sid, k.name, k.created_us, k.revoked_us, {SECRET} FROM api_keys AS k
+         JOIN accounts AS a ON a.id = k.account_id
+         LEFT JOIN sealed_secrets AS s ON s.api_key_id = k.id ORDER BY k.id, s.id"
+    );
+    let mut keys: Vec<ApiKey> = Vec::new();
+    for row in &db.query(&sql, &[]).await? {
+        let sid = row::sid(row, "sid", ApiKeySid::from_bytes)?;
+        if keys.last().is_none_or(|last| last.sid != sid) {
+            keys.push(ApiKey {
+                sid,
+                account: row::sid(row, "account_sid", AccountSid::from_bytes)?,
+                name: row::get(row, "name")?,
+                created: row::time_or_null(row, "created_us")?,
+                revoked: row::time_or_null(row, "revoked_us")?,
+                secrets: Vec::new(),
+            });
+        }
+        if let Some(key) = keys.last_mut() {
+            key.secrets.extend(secret_of(row)?);
+        }
+    }
+    Ok(keys)
+}
+
+/// The secret of a row, if its owner has any.
+fn secret_of(row: &Row) -> Result<Option<SealedSecret>, StoreError> {
+    let Some(sealed) = row::get(row, "sealed")? else {
+        return Ok(None);
+    };
+    Ok(Some(SealedSecret {
+        sealed,
+        since: row::time(row, "since_us")?,
+        until: row::time_or_null(row, "until_us")?,
+    }))
+}
+
+/// In their order, so that the newest has the lowest number.
+async fn insert_secrets(
+    db: &Connection,
+    account: Option<i64>,
+    key: Option<i64>,
+    secrets: &[SealedSecret],
+) -> Result<(), StoreError> {
+    for secret in secrets {
+        db.execute(
+            "INSERT INTO sealed_secrets (account_id, api_key_id, sealed, since_us, until_us)
+             VALUES ($1, $2, $3, $4, $5)",
+            &[
+                &account,
+                &key,
+                &secret.sealed,
+                &secret.since.0,
+                &secret.until.map(|at| at.0),
+            ],
         )
         .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(ApiKey {
-                sid: row::sid(row, "sid", ApiKeySid::from_bytes)?,
-                account: row::sid(row, "account_sid", AccountSid::from_bytes)?,
-                secret: row::get(row, "secret")?,
-            })
-        })
-        .collect()
+    }
+    Ok(())
 }
 
 pub(super) async fn secret(db: &Connection, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {

@@ -3,7 +3,7 @@
 //! Transactions end in another order than their lines got their numbers. A reader who remembers the last line would miss
 //! those that come to light behind it: so it waits for whoever is about to append, and for a moment they wait for it.
 
-use room::{AccountSid, ParticipantSid, RoomSid};
+use room::{AccountSid, ApiKeySid, ParticipantSid, RoomSid};
 use tokio_postgres::Row;
 
 use super::connection::Connection;
@@ -14,8 +14,8 @@ use crate::{Audit, AuditFilter, AuditRow, StoreError, limits};
 const KEY: i64 = 0x61_7564_6974;
 
 const INSERT: &str = "INSERT INTO audit
-    (at_us, account, credential, method, operation, room, participant, status, remote, request_id)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    (at_us, account, credential, method, operation, room, participant, status, remote, request_id, api_key)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 
 pub(super) async fn append(db: &Connection, audit: &Audit) -> Result<(), StoreError> {
     let cut = |text: &String| row::cut(text, limits::AUDIT_TEXT_CHARS);
@@ -33,6 +33,7 @@ pub(super) async fn append(db: &Connection, audit: &Audit) -> Result<(), StoreEr
             &audit.status.map(i64::from),
             &audit.remote.as_ref().map(cut),
             &audit.request_id.as_ref().map(cut),
+            &audit.api_key.map(|sid| Sid(*sid.as_bytes())),
         ],
     )
     .await?;
@@ -89,6 +90,7 @@ fn read(row: &Row) -> Result<AuditRow, StoreError> {
             operation: row::get(row, "operation")?,
             room: row::sid_or_null(row, "room", RoomSid::from_bytes)?,
             participant: row::sid_or_null(row, "participant", ParticipantSid::from_bytes)?,
+            api_key: row::sid_or_null(row, "api_key", ApiKeySid::from_bytes)?,
             status: status.and_then(|status| u16::try_from(status).ok()),
             remote: row::get(row, "remote")?,
             request_id: row::get(row, "request_id")?,

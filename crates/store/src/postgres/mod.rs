@@ -316,18 +316,32 @@ impl Drop for PostgresStore {
 }
 
 impl Store for PostgresStore {
-    fn put_account(&self, account: Account) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.lanes
-            .run(move |db| Box::pin(async move { account::put(db, &account).await }))
+    fn put_account_audited(&self, account: Account, by: Option<Audit>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.lanes.run(move |db| {
+            Box::pin(async move {
+                account::put(db, &account).await?;
+                match &by {
+                    Some(by) => audit::append(db, by).await,
+                    None => Ok(()),
+                }
+            })
+        })
     }
 
     fn accounts(&self) -> BoxFuture<'_, Result<Vec<Account>, StoreError>> {
         self.readers.run(Sees::Each, |db| Box::pin(account::all(db)))
     }
 
-    fn put_api_key(&self, key: ApiKey) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.lanes
-            .run(move |db| Box::pin(async move { account::put_key(db, &key).await }))
+    fn put_api_key_audited(&self, key: ApiKey, by: Option<Audit>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.lanes.run(move |db| {
+            Box::pin(async move {
+                account::put_key(db, &key).await?;
+                match &by {
+                    Some(by) => audit::append(db, by).await,
+                    None => Ok(()),
+                }
+            })
+        })
     }
 
     fn api_keys(&self) -> BoxFuture<'_, Result<Vec<ApiKey>, StoreError>> {

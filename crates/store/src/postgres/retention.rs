@@ -9,7 +9,7 @@ use super::{audit, row, rules};
 use crate::{Expiry, Forgotten, StoreError, limits};
 
 /// The account of what is being forgotten.
-const NOBODY: &str = "(SELECT id FROM accounts WHERE sid = '6e6f626f-6479-2773-2061-63636f756e74')";
+pub(super) const NOBODY: &str = "(SELECT id FROM accounts WHERE sid = '6e6f626f-6479-2773-2061-63636f756e74')";
 
 /// Deletes about `rows` rows, if so many are old enough.
 pub(super) async fn forget(db: &Connection, before: Expiry, rows: u32) -> Result<Forgotten, StoreError> {

@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_room_semantics.sql"),
     include_str!("migrations/0003_subscribe_rules.sql"),
     include_str!("migrations/0004_callbacks.sql"),
+    include_str!("migrations/0005_credentials.sql"),
 ];
 
 /// The version of the schema in the database and the one of this program, which is not lower.

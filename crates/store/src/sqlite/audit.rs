@@ -1,14 +1,14 @@
 //! The audit log: appending with the change that it tells of, reading, and carrying over to a restored database.
 
-use room::{AccountSid, ParticipantSid, RoomSid, Timestamp};
+use room::{AccountSid, ApiKeySid, ParticipantSid, RoomSid};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::row;
 use crate::{Audit, AuditFilter, AuditRow, StoreError, limits};
 
 const INSERT: &str = "INSERT INTO audit
-    (id, at_us, account, credential, method, operation, room, participant, status, remote, request_id)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    (id, at_us, account, credential, method, operation, room, participant, api_key, status, remote, request_id)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 pub(super) fn append(db: &Connection, audit: &Audit) -> Result<(), StoreError> {
     insert(db, None, audit)?;
@@ -26,6 +26,7 @@ fn insert(db: &Connection, id: Option<i64>, audit: &Audit) -> rusqlite::Result<(
         cut(&audit.operation),
         audit.room.map(|sid| *sid.as_bytes()),
         audit.participant.map(|sid| *sid.as_bytes()),
+        audit.api_key.map(|sid| *sid.as_bytes()),
         audit.status,
         audit.remote.as_deref().map(cut),
         audit.request_id.as_deref().map(cut),
@@ -100,25 +101,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
             operation: row.get("operation")?,
             room: sid("room")?.map(RoomSid::from_bytes),
             participant: sid("participant")?.map(ParticipantSid::from_bytes),
+            api_key: sid("api_key")?.map(ApiKeySid::from_bytes),
             status: row.get("status")?,
             remote: row.get("remote")?,
             request_id: row.get("request_id")?,
         },
     })
-}
-
-/// The operator of the machine put a backup in place.
-pub(super) fn restored(at: Timestamp) -> Audit {
-    Audit {
-        at,
-        account: None,
-        credential: "operator".to_owned(),
-        method: None,
-        operation: "restore".to_owned(),
-        room: None,
-        participant: None,
-        status: None,
-        remote: None,
-        request_id: None,
-    }
 }

@@ -5,12 +5,12 @@
 
 use std::path::Path;
 
-use room::{AccountSid, ParticipantStatus, Priority, RoomStatus, SessionHash, TrackKind};
+use room::{AccountSid, ApiKeySid, ParticipantStatus, Priority, RoomStatus, SessionHash, TrackKind};
 use rusqlite::{Connection, params};
 
 use super::account;
 use super::file::{DatabaseFile, DatabaseLock};
-use crate::StoreError;
+use crate::{Account, ApiKey, StoreError};
 
 /// What a database is filled with: rooms that are over, rooms in progress, and who was and is there.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +57,26 @@ impl Bulk {
         db.pragma_update(None, "journal_mode", "WAL")?;
         Ok(())
     }
+}
+
+/// Makes an account and a key of it with this secret, in the open, as programs did before secrets were sealed: the
+/// next start of a server seals it. Nobody has the database open.
+///
+/// # Errors
+/// What [`crate::SqliteStore::open`] fails with.
+pub fn add_open_credentials(path: &Path, account: AccountSid, key: ApiKeySid, secret: &str) -> Result<(), StoreError> {
+    let db = DatabaseFile::open(DatabaseLock::take(path)?)?.writer()?;
+    account::put(&db, &Account::new(account))?;
+    account::put_key(&db, &ApiKey::new(key, account))?;
+    db.execute(
+        "INSERT INTO account_secrets (account_id, auth_token) SELECT id, ?2 FROM accounts WHERE sid = ?1",
+        params![account.as_bytes(), secret],
+    )?;
+    db.execute(
+        "INSERT INTO api_key_secrets (api_key_id, secret) SELECT id, ?2 FROM api_keys WHERE sid = ?1",
+        params![key.as_bytes(), secret],
+    )?;
+    Ok(())
 }
 
 /// KiB of pages kept while filling: random SIDs touch all of their index all the time.

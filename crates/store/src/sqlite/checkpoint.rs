@@ -58,6 +58,16 @@ pub(super) fn truncate(db: &Connection) -> Result<bool, rusqlite::Error> {
     Ok(!truncated?.is_busy)
 }
 
+/// The same with the usual wait; a line tells if somebody stood in the way, and what is left in the log then.
+pub(super) fn empty(db: &Connection) -> Result<(), rusqlite::Error> {
+    if checkpoint(db, "TRUNCATE")?.is_busy {
+        tracing::warn!(
+            "another program reads the database: its write-ahead log keeps what was deleted until that has ended"
+        );
+    }
+    Ok(())
+}
+
 struct Checkpoint {
     /// Somebody stood in the way.
     is_busy: bool,

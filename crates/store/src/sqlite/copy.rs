@@ -16,7 +16,7 @@ use tempfile::NamedTempFile;
 
 use super::audit;
 use super::file::{self, DatabaseLock};
-use crate::{CheckProgress, Findings, StoreError, limits};
+use crate::{Account, ApiKey, Audit, CheckProgress, Findings, SealedSecret, SecretOf, SqliteStore, StoreError, limits};
 
 /// Pages of a step: some megabytes, after which progress is told.
 const PAGES: i32 = 1024;
@@ -108,6 +108,26 @@ impl DatabaseCopy {
         db.close().map_err(|(_, error)| error.into())
     }
 
+    /// Seals the secrets that the copy has in the open, as [`SqliteStore::seal_secrets`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn seal_secrets<E: From<StoreError>>(
+        &mut self,
+        seal: impl FnMut(SecretOf, &str) -> Result<SealedSecret, E>,
+    ) -> Result<usize, E> {
+        let mut db = Connection::open(self.file.path()).map_err(StoreError::from)?;
+        super::account::seal(&mut db, seal)
+    }
+
+    /// All accounts and all keys of the copy, oldest first.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::read_credentials`].
+    pub fn credentials(&self) -> Result<(Vec<Account>, Vec<ApiKey>), StoreError> {
+        SqliteStore::read_credentials(self.file.path())
+    }
+
     /// Syncs the copy and gives it its name in its directory, at once: nobody ever sees a part of it.
     ///
     /// # Errors
@@ -182,7 +202,7 @@ impl DatabaseCopy {
         }
         audit::append(
             &transaction,
-            &audit::restored(Timestamp(at_s.saturating_mul(1_000_000))),
+            &Audit::of_operator(Timestamp(at_s.saturating_mul(1_000_000)), "restore"),
         )?;
         transaction.commit()?;
         db.close().map_err(|(_, error)| error)?;

@@ -17,7 +17,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0003_room_semantics.sql"),
     include_str!("../migrations/0004_subscribe_rules.sql"),
     include_str!("../migrations/0005_callbacks.sql"),
+    include_str!("../migrations/0006_credentials.sql"),
 ];
+
+/// The first schema with sealed secrets.
+pub(super) const SEALS_SINCE: u32 = 6;
 
 /// A database that belongs to this process as long as this lives.
 pub(super) struct DatabaseFile {

@@ -40,7 +40,7 @@ use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomS
 use rusqlite::{Connection, params};
 
 #[cfg(feature = "bulk")]
-pub use self::bulk::Bulk;
+pub use self::bulk::{Bulk, add_open_credentials};
 pub use self::copy::{DatabaseCopy, Restored};
 use self::file::DatabaseFile;
 pub use self::file::DatabaseLock;
@@ -51,7 +51,8 @@ use crate::{
     Account, ApiKey, AttemptRow, Audit, AuditFilter, AuditRow, BoxFuture, CallbackFilter, CallbackLease, CallbackRow,
     CheckProgress, Condition, EndedAttempt, Expiry, Findings, Forgotten, Invariant, LeasedCallbacks, LiveRoom, NewRoom,
     Outage, Page, PageRequest, ParticipantFilter, ParticipantRow, ParticipantsOf, Redelivered, RedeliveryRequest,
-    RoomFilter, RoomKey, RoomRow, Store, StoreError, SubscribeRulesRow, TrackKey, TrackRow, limits,
+    RoomFilter, RoomKey, RoomRow, SealedSecret, SecretOf, Store, StoreError, SubscribeRulesRow, TrackKey, TrackRow,
+    limits,
 };
 
 /// A store in one SQLite file, or in none that outlives it.
@@ -99,11 +100,42 @@ impl SqliteStore {
     /// Changes nothing.
     ///
     /// # Errors
-    /// [`StoreError::NewerSchema`] if a later version of the program wrote it;
-    /// [`StoreError::Backend`] if it is not there or cannot be read.
+    /// [`StoreError::NewerSchema`] if a later version of the program wrote it, [`StoreError::OlderSchema`] if one that
+    /// sealed no secrets did; [`StoreError::Backend`] if it is not there or cannot be read.
     pub fn read_credentials(path: &Path) -> Result<(Vec<Account>, Vec<ApiKey>), StoreError> {
         let db = file::visit(path)?;
-        Ok((account::all(&db)?, account::all_keys(&db)?))
+        match file::schema_version(&db)? {
+            (found, known) if found < file::SEALS_SINCE => Err(StoreError::OlderSchema { found, known }),
+            _ => Ok((account::all(&db)?, account::all_keys(&db)?)),
+        }
+    }
+
+    /// Whether the database in this file holds sealed secrets, which only its master key opens. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::read_credentials`], but an older schema has none.
+    pub fn has_sealed_secrets(path: &Path) -> Result<bool, StoreError> {
+        let db = file::visit(path)?;
+        let (found, _) = file::schema_version(&db)?;
+        Ok(found >= file::SEALS_SINCE && account::has_sealed(&db)?)
+    }
+
+    /// Seals the secrets that an earlier version of the program kept in the open in the database that the lock is of, and
+    /// leaves nothing of them in its files; how many there were. Brings the schema up to date before. No store has
+    /// the database open.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open_locked`], and those of `seal`; then all is as it was.
+    pub fn seal_secrets<E: From<StoreError>>(
+        lock: &Arc<DatabaseLock>,
+        seal: impl FnMut(SecretOf, &str) -> Result<SealedSecret, E>,
+    ) -> Result<usize, E> {
+        let mut db = DatabaseFile::open(Arc::clone(lock))?.writer()?;
+        let sealed = account::seal(&mut db, seal)?;
+        if sealed > 0 {
+            checkpoint::empty(&db).map_err(StoreError::from)?;
+        }
+        Ok(sealed)
     }
 
     /// Reads lines of the audit log in the file, oldest first, also while another process has it open. Changes nothing.
@@ -189,16 +221,22 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn put_account(&self, account: Account) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.writer.run(move |db| account::put(db, &account))
+    fn put_account_audited(&self, account: Account, by: Option<Audit>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.run(move |db| {
+            account::put(db, &account)?;
+            by.iter().try_for_each(|by| audit::append(db, by))
+        })
     }
 
     fn accounts(&self) -> BoxFuture<'_, Result<Vec<Account>, StoreError>> {
         self.readers.run(account::all)
     }
 
-    fn put_api_key(&self, key: ApiKey) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.writer.run(move |db| account::put_key(db, &key))
+    fn put_api_key_audited(&self, key: ApiKey, by: Option<Audit>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.run(move |db| {
+            account::put_key(db, &key)?;
+            by.iter().try_for_each(|by| audit::append(db, by))
+        })
     }
 
     fn api_keys(&self) -> BoxFuture<'_, Result<Vec<ApiKey>, StoreError>> {

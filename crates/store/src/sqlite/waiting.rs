@@ -36,10 +36,7 @@ const FIRST_PAGE: PageRequest = PageRequest {
 async fn store() -> (Arc<SqliteStore>, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let store = Arc::new(SqliteStore::open(&directory.path().join("rotunda.db")).unwrap());
-    let account = Account {
-        sid: ACCOUNT,
-        auth_token: String::new(),
-    };
+    let account = Account::new(ACCOUNT);
     store.put_account(account).await.unwrap();
     let new = NewRoom {
         sid: ROOM,

@@ -51,10 +51,7 @@ impl Counted {
             }),
         )
         .expect("the hook is there");
-        let account = Account {
-            sid: ACCOUNT,
-            auth_token: String::new(),
-        };
+        let account = Account::new(ACCOUNT);
         account::put(&db, &account).expect("a new account");
         let account = account::id(&db, ACCOUNT).expect("a read").expect("it is there");
         Self {

@@ -48,10 +48,7 @@ impl Simulation {
     pub(crate) fn new(seed: u64, clock: Clock) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let store = Arc::new(SqliteStore::in_memory().unwrap());
-        let account = Account {
-            sid: ACCOUNT,
-            auth_token: String::new(),
-        };
+        let account = Account::new(ACCOUNT);
         runtime.block_on(store.put_account(account)).unwrap();
         let mut book = Book::default();
         book.history.clock = clock;

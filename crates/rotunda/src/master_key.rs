@@ -135,13 +135,27 @@ impl MasterKey {
     /// [`MasterKeyError::Missing`] if the database is sealed and there is neither.
     pub fn of_database(given: Option<&Self>, database: &Path) -> Result<Option<Self>, MasterKeyError> {
         let directory = database.parent().unwrap_or(Path::new("."));
+        Self::kept_in(directory, given, || {
+            Ok(database.is_file() && SqliteStore::has_sealed_secrets(database)?)
+        })
+    }
+
+    /// The key that was given, else the one that is kept in the directory of a database, wherever that is itself.
+    ///
+    /// # Errors
+    /// [`MasterKeyError::Missing`] if the database is sealed and there is neither.
+    pub fn kept_in(
+        directory: &Path,
+        given: Option<&Self>,
+        is_sealed: impl FnOnce() -> Result<bool, StoreError>,
+    ) -> Result<Option<Self>, MasterKeyError> {
         if let Some(key) = given {
             return Ok(Some(key.clone()));
         }
         if let Some(key) = Self::read(directory)? {
             return Ok(Some(key));
         }
-        if database.is_file() && SqliteStore::has_sealed_secrets(database)? {
+        if is_sealed()? {
             let path = directory.join(FILE);
             return Err(MasterKeyError::Missing { path });
         }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::routing::get;
 use sfu::SfuConfig;
-use store::{SqliteStore, Store};
+use store::{DatabaseUrl, PostgresStore, SqliteStore, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,14 +26,15 @@ pub use claim::Claim;
 pub use descriptors::raise as raise_descriptors;
 pub use error::StartError;
 pub use owner::Owner;
-pub(crate) use owner::master_key;
+pub(crate) use owner::{master_key, master_key_apart};
 
 use crate::api;
 use crate::app::App;
 use crate::assets;
-use crate::config::{Certificate, Settings};
+use crate::config::{Certificate, Data, Settings};
 use crate::door::Door;
 use crate::limits;
+use crate::master_key::MasterKey;
 use crate::memory_watch::MemoryWatch;
 use crate::retention;
 use crate::rooms::{Media, Rooms, RoomsConfig};
@@ -85,8 +86,7 @@ impl Server {
             .and_then(TcpListener::from_std)
             .map_err(http)?;
         let http_addr = listener.local_addr().map_err(http)?;
-        let master_key = owner::master_key(settings.master_key.as_ref(), claim.lock())?;
-        let store = open_store(claim)?;
+        let (store, master_key) = open_store(claim).await?;
         let vault = Vault::open(Arc::clone(&store), master_key, owner::preset(&settings)).await?;
         let owner = owner::establish(&vault, &settings).await?;
         let credentials = Arc::clone(vault.credentials());
@@ -188,6 +188,11 @@ impl Server {
         crate::config::signaling_url(&self.url())
     }
 
+    /// Resolves when another server has taken over the database: then this one has nothing more to serve.
+    pub async fn database_lost(&self) {
+        self.app.watch.database_lost().await;
+    }
+
     /// Stops accepting, closes every socket, finishes what is being answered, and waits for it up to
     /// [`limits::SHUTDOWN_TIME_MAX`]. Rooms stay in progress: their participants are `reconnecting`
     /// and resume with the next process.
@@ -253,12 +258,38 @@ fn router(app: &App, owner: &Owner) -> Router {
         .merge(assets::router(dev_credentials))
 }
 
-fn open_store(claim: &Claim) -> Result<Arc<dyn Store>, StartError> {
+/// The store, and the key that the secrets in it are sealed with.
+async fn open_store(claim: &Claim) -> Result<(Arc<dyn Store>, MasterKey), StartError> {
+    let given = claim.settings.master_key.as_ref();
+    if let Some(url) = &claim.settings.database {
+        let store = open_database(url).await?;
+        let directory = match &claim.settings.data {
+            Data::Directory(directory) => Some(directory.as_path()),
+            Data::Memory => None,
+        };
+        let key = master_key_apart(given, directory, &store).await?;
+        return Ok((Arc::new(store), key));
+    }
+    let key = master_key(given, claim.lock())?;
     let store = match &claim.lock {
         None => SqliteStore::in_memory()?,
         Some(lock) => SqliteStore::open_locked(Arc::clone(lock))?,
     };
-    Ok(Arc::new(store))
+    Ok((Arc::new(store), key))
+}
+
+/// Opens a database that is apart. If another server has it, its end is waited for, since it may have been told to end
+/// just now.
+async fn open_database(url: &DatabaseUrl) -> Result<PostgresStore, StoreError> {
+    let began = Instant::now();
+    loop {
+        match PostgresStore::open(url).await {
+            Err(StoreError::DatabaseInUse { .. }) if began.elapsed() < limits::PREDECESSOR_TIME_MAX => {
+                tokio::time::sleep(limits::PREDECESSOR_INTERVAL).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// A predecessor, in this process or another, may need a moment to let go of the port.

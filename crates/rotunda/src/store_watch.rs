@@ -17,6 +17,8 @@ use crate::limits;
 pub struct StoreWatch {
     store: Arc<dyn Store>,
     stalls: Arc<AtomicBool>,
+    /// Cancelled when the database is another server's.
+    lost: CancellationToken,
 }
 
 impl StoreWatch {
@@ -25,6 +27,7 @@ impl StoreWatch {
         let watch = Self {
             store,
             stalls: Arc::default(),
+            lost: CancellationToken::new(),
         };
         tasks.spawn(stop.run_until_cancelled_owned(watch.clone().run()));
         watch
@@ -34,6 +37,11 @@ impl StoreWatch {
     /// ever.
     pub fn is_fit(&self) -> bool {
         self.store.condition().outage.is_none() && !self.stalls.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when another server has taken over the database.
+    pub async fn database_lost(&self) {
+        self.lost.cancelled().await;
     }
 
     async fn run(self) {
@@ -50,6 +58,9 @@ impl StoreWatch {
                     tracing::warn!("the database works again, after {:.0} s", after.as_secs_f64());
                 }
                 None => {}
+            }
+            if condition.outage == Some(Outage::TakenOver) {
+                self.lost.cancel();
             }
             // Rooms may have nothing to write: then this is what finds that it works again.
             if condition.outage.is_some() && probe.as_ref().is_none_or(JoinHandle::is_finished) {
@@ -88,6 +99,9 @@ impl Trouble {
             ),
             Self::Failing(Outage::Damaged) => tracing::error!(
                 "the database is damaged: stop the server and restore a backup; calls go on until then, changes wait, new rooms and joins are refused"
+            ),
+            Self::Failing(Outage::TakenOver) => tracing::error!(
+                "another server has taken over the database: nothing is written any more, and this server ends"
             ),
             Self::Failing(outage) => {
                 tracing::error!("{outage}; calls go on, changes wait, new rooms and joins are refused");

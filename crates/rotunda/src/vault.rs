@@ -541,3 +541,8 @@ fn random<const N: usize>() -> Result<[u8; N], MasterKeyError> {
 #[cfg(test)]
 #[path = "vault_tests.rs"]
 mod tests;
+
+/// Whether anything of these is sealed, which only its master key opens.
+pub(crate) fn has_sealed(accounts: &[store::Account], keys: &[store::ApiKey]) -> bool {
+    accounts.iter().any(|account| !account.auth_tokens.is_empty()) || keys.iter().any(|key| !key.secrets.is_empty())
+}

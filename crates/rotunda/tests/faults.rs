@@ -6,6 +6,8 @@
 mod caller;
 #[path = "faults/clock.rs"]
 mod clock;
+#[path = "faults/database.rs"]
+mod database;
 #[path = "faults/drain.rs"]
 mod drain;
 #[path = "faults/network.rs"]

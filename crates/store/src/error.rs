@@ -42,6 +42,12 @@ pub enum StoreError {
         /// The database.
         path: PathBuf,
     },
+    /// Another server holds the lock on the database.
+    #[error("another server uses the database {database}: stop it first, or give this one a database of its own")]
+    DatabaseInUse {
+        /// Where it is, without secrets.
+        database: String,
+    },
     /// The database's file cannot be made or written: its directory is missing or not writable.
     #[error("cannot write the database {}", path.display())]
     NotWritable {
@@ -92,7 +98,13 @@ pub enum Outage {
     /// The system gives no memory or no file descriptor.
     #[error("the system has no memory or no file descriptor left for the database")]
     NoResources,
-    /// The file is not what SQLite wrote. It does not pass by itself.
+    /// The server of the database cannot be reached, does not answer, or lets nobody in.
+    #[error("the database cannot be reached")]
+    Away,
+    /// Another server took the database while this one had lost it. It does not pass by itself.
+    #[error("another server has taken over the database")]
+    TakenOver,
+    /// The file is not what the database wrote. It does not pass by itself.
     #[error("the database is damaged")]
     Damaged,
 }

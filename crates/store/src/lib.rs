@@ -1,8 +1,8 @@
 //! What is remembered: rooms, participants, tracks, events and the outbox of callbacks.
 //!
 //! One trait, [`Store`], one conformance suite (`conformance`, behind the feature of that name),
-//! typed backends; [`SqliteStore`] is the one for a single machine. A change is acknowledged when it
-//! is durable. Each read names the account first: what belongs to another account is not there.
+//! typed backends: [`SqliteStore`] in a file, [`PostgresStore`] in a database that is apart. A change is acknowledged
+//! when it is durable. Each read names the account first: what belongs to another account is not there.
 //!
 //! No backend reads a clock or makes random numbers: times, SIDs and secrets are arguments.
 
@@ -21,6 +21,7 @@ mod error;
 pub mod limits;
 mod page;
 mod participant;
+mod postgres;
 mod retention;
 mod room_row;
 mod sqlite;
@@ -36,6 +37,7 @@ pub use check::{CheckProgress, Findings, Invariant, Violation};
 pub use error::{Outage, StoreError};
 pub use page::{Page, PageRequest, Position};
 pub use participant::{LiveParticipant, ParticipantFilter, ParticipantRow, ParticipantsOf};
+pub use postgres::{DatabaseUrl, DatabaseUrlError, PostgresStore};
 pub use retention::{Expiry, Forgotten};
 pub use room_row::{LiveRoom, NewRoom, RoomFilter, RoomKey, RoomRow};
 #[cfg(feature = "bulk")]
@@ -129,7 +131,9 @@ pub trait Store: Send + Sync + 'static {
         by: Option<Audit>,
     ) -> BoxFuture<'_, Result<bool, StoreError>>;
     /// Resolves when nothing that was overwritten or deleted by acknowledged writes can be read in the backend's files any
-    /// more, its logs included. Copies that were made before keep it, and so may the disk below the files.
+    /// more, its logs included. Copies that were made before keep it, and so may the disk below the files. PostgreSQL
+    /// promises less: no version of a row has it any more, but its files, its log among them, may until they are written
+    /// over.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if somebody reads an older state for too long: to be repeated.

@@ -38,7 +38,7 @@ pub(crate) const BATCH: usize = 256;
 /// Reads that wait for a reader. Beyond it callers wait to be queued.
 pub(crate) const READ_QUEUE: usize = 1024;
 
-/// Threads that read. Each holds one connection.
+/// Threads that read, or tasks where the database is a server. Each holds one connection.
 pub(crate) const READERS: usize = 4;
 
 /// KiB of the database's pages that each of them keeps, once it has read so much; beyond it the least used are dropped and
@@ -90,3 +90,26 @@ pub(crate) const SEIZE_WAIT: std::time::Duration = std::time::Duration::from_sec
 /// What a restore adds to the epochs of rooms when it cannot read those of the database that it replaces: more than the
 /// restarts that a backup is old, and far less than the 2^21 that revisions have room for.
 pub(crate) const EPOCHS_UNKNOWN: i64 = 1000;
+
+/// Lanes that write to PostgreSQL: one for what is of no room, the others for rooms. Each holds one connection.
+pub(crate) const LANES: usize = 6;
+
+/// Writes that share one transaction of a lane at most; the rest waits for the next. PostgreSQL keeps that many savepoints
+/// of a transaction where every other one finds them quickly.
+pub(crate) const LANE_BATCH: usize = 60;
+
+/// How long the server of a database may take to accept a connection.
+pub(crate) const CONNECT_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a read waits for its answer from the server of a database; later it fails with [`crate::Outage::Away`].
+pub(crate) const READ_WAIT: Duration = Duration::from_secs(5);
+
+/// How long the server of a database may be silent before it is asked whether it is there. After three times this it is
+/// taken to be gone.
+pub(crate) const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// Pause before the second try to reach a server of a database again; each further one is twice as long.
+pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The longest of these pauses.
+pub(crate) const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);

@@ -1,12 +1,30 @@
-//! The SQLite backend shows every behaviour of the suite.
+//! Both backends show every behaviour of the suite.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
+mod sqlite {
+    use std::sync::Arc;
 
-use store::{BoxFuture, SqliteStore, Store};
+    use store::{BoxFuture, SqliteStore, Store};
 
-fn fresh() -> BoxFuture<'static, Arc<dyn Store>> {
-    Box::pin(async { Arc::new(SqliteStore::in_memory().unwrap()) as Arc<dyn Store> })
+    fn fresh() -> BoxFuture<'static, Arc<dyn Store>> {
+        Box::pin(async { Arc::new(SqliteStore::in_memory().unwrap()) as Arc<dyn Store> })
+    }
+
+    store::conformance_tests!(fresh);
 }
 
-store::conformance_tests!(fresh);
+mod postgres {
+    use std::sync::Arc;
+
+    use store::{BoxFuture, PostgresStore, Store};
+    use testkit::postgres::PostgresServer;
+
+    fn fresh() -> BoxFuture<'static, Arc<dyn Store>> {
+        Box::pin(async {
+            let url = PostgresServer::shared().database().parse().unwrap();
+            Arc::new(PostgresStore::open(&url).await.unwrap()) as Arc<dyn Store>
+        })
+    }
+
+    store::conformance_tests!(fresh);
+}

@@ -7,5 +7,6 @@ pub mod history;
 pub mod media;
 pub mod mutate;
 pub mod operations;
+pub mod postgres;
 pub mod relay;
 pub mod signaling;

@@ -2,15 +2,17 @@
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
 
 use clap::Args;
 use room::RoomSid;
 use serde_json::json;
-use store::{Audit, AuditFilter, AuditRow, SqliteStore, StoreError};
+use store::limits::AUDIT_ROWS_MAX;
+use store::{Audit, AuditFilter, AuditRow, DatabaseUrl, PostgresStore, SqliteStore, StoreError};
 
 use super::data_dir::DataDir;
 use super::moment::{self, Moment, now, time_text};
-use super::{Failure, with_causes};
+use super::{Failure, runtime, with_causes};
 use crate::server::DATABASE;
 
 /// Options of the command.
@@ -31,27 +33,24 @@ pub(super) struct AuditArgs {
 
 /// Prints the log, oldest first; the running server does not notice.
 pub(super) fn run(args: &AuditArgs) -> Result<(), Failure> {
-    let database = args.data.directory()?.join(DATABASE);
-    if !database.exists() {
-        return Err(Failure::Other(format!(
-            "there is no database {}; name another directory with --data-dir",
-            database.display()
-        )));
-    }
     let filter = AuditFilter {
         since: args.since.map(|since| since.before(now())),
         room: args.room,
     };
     let mut out = BufWriter::new(io::stdout().lock());
     let mut told = 0u64;
-    let read = SqliteStore::read_audit(&database, filter, |row| {
+    let mut tell = |row: AuditRow| {
         if !args.json && told == 0 {
             writeln!(out, "{}", HEAD.join("  ")).map_err(Stop::Print)?;
         }
         told += 1;
         let line = if args.json { json_line(&row) } else { table_line(&row) };
         writeln!(out, "{line}").map_err(Stop::Print)
-    });
+    };
+    let read = match args.data.database()? {
+        Some(url) => runtime()?.block_on(read_apart(&url, filter, &mut tell)),
+        None => SqliteStore::read_audit(&file(args)?, filter, &mut tell),
+    };
     let printed = read.and_then(|()| out.flush().map_err(Stop::Print));
     match printed {
         Ok(()) => Ok(()),
@@ -62,6 +61,33 @@ pub(super) fn run(args: &AuditArgs) -> Result<(), Failure> {
             "the audit log cannot be read: {}; run this as the user of the server",
             with_causes(&error)
         ))),
+    }
+}
+
+/// The database in the data directory.
+fn file(args: &AuditArgs) -> Result<PathBuf, Failure> {
+    let database = args.data.directory()?.join(DATABASE);
+    if database.exists() {
+        return Ok(database);
+    }
+    Err(Failure::Other(format!(
+        "there is no database {}; name another directory with --data-dir",
+        database.display()
+    )))
+}
+
+/// Tells all lines of a database that is apart.
+async fn read_apart(
+    url: &DatabaseUrl,
+    filter: AuditFilter,
+    tell: &mut impl FnMut(AuditRow) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let mut after = 0;
+    loop {
+        let rows = PostgresStore::read_audit(url, filter, after, AUDIT_ROWS_MAX).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.id;
+        rows.into_iter().try_for_each(&mut *tell)?;
     }
 }
 

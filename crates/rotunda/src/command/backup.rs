@@ -28,7 +28,7 @@ pub(super) struct BackupArgs {
 
 /// Makes the copy; the running server does not notice.
 pub(super) fn run(args: &BackupArgs) -> Result<(), Failure> {
-    let database = args.data.directory()?.join(DATABASE);
+    let database = args.data.with_file()?.join(DATABASE);
     let file = &args.file;
     if !database.exists() {
         return Err(Failure::Other(format!(

@@ -1,12 +1,16 @@
 //! `rotunda callbacks`: shows status callbacks and their attempts, and has them delivered again.
 
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use room::RoomSid;
 use serde_json::{Value, json};
-use store::{AttemptRow, CallbackFilter, CallbackRow, CallbackState, DatabaseLock, SqliteStore, StoreError};
+use store::limits::CALLBACK_ROWS_MAX;
+use store::{
+    AttemptRow, CallbackFilter, CallbackRow, CallbackState, DatabaseLock, DatabaseUrl, PostgresStore, SqliteStore,
+    StoreError,
+};
 
 use super::data_dir::DataDir;
 use super::moment::{self, Moment, now, time_text};
@@ -116,12 +120,12 @@ pub(super) fn run(command: &CallbacksCommand) -> Result<(), Failure> {
     }
 }
 
-/// Reads the file; the running server does not notice.
+/// Reads the database; the running server does not notice.
 fn list(args: &ListArgs) -> Result<(), Failure> {
-    let database = database(&args.data)?;
+    let filter = args.which.filter(args.state);
     let mut out = BufWriter::new(io::stdout().lock());
     let mut told = 0u64;
-    let read = SqliteStore::read_callbacks(&database, &args.which.filter(args.state), |row| {
+    let mut tell = |row: CallbackRow| {
         if !args.json && told == 0 {
             writeln!(out, "{}", HEAD.join("  ")).map_err(Stop::Print)?;
         }
@@ -132,7 +136,11 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
             table_line(&row)
         };
         writeln!(out, "{line}").map_err(Stop::Print)
-    });
+    };
+    let read = match args.data.database()? {
+        Some(url) => runtime()?.block_on(read_apart(&url, &filter, &mut tell)),
+        None => SqliteStore::read_callbacks(&file(&args.data)?, &filter, &mut tell),
+    };
     match read.and_then(|()| out.flush().map_err(Stop::Print)) {
         Ok(()) => Ok(()),
         // Whoever reads has enough, as `head` does.
@@ -142,9 +150,27 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
     }
 }
 
+/// Tells all callbacks of a database that is apart.
+async fn read_apart(
+    url: &DatabaseUrl,
+    filter: &CallbackFilter,
+    tell: &mut impl FnMut(CallbackRow) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let mut after = 0;
+    loop {
+        let rows = PostgresStore::read_callbacks(url, filter, after, CALLBACK_ROWS_MAX).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.id;
+        rows.into_iter().try_for_each(&mut *tell)?;
+    }
+}
+
 fn show(args: &ShowArgs) -> Result<(), Failure> {
-    let found = SqliteStore::read_callback(&database(&args.data)?, args.number).map_err(|error| unreadable(&error))?;
-    let Some((row, attempts)) = found else {
+    let found = match args.data.database()? {
+        Some(url) => runtime()?.block_on(PostgresStore::read_callback(&url, args.number)),
+        None => SqliteStore::read_callback(&file(&args.data)?, args.number),
+    };
+    let Some((row, attempts)) = found.map_err(|error| unreadable(&error))? else {
         return Err(Failure::Other(format!(
             "there is no callback {}; `rotunda callbacks list` prints their numbers",
             args.number
@@ -208,17 +234,25 @@ fn redeliver(args: &RedeliverArgs) -> Result<(), Failure> {
     let again = args.number.map_or(Again::GivenUp(filter), Again::One);
     let done = match operator::ask(&directory, &request, |_| ()) {
         Ok(sentence) => sentence,
-        Err(AskError::NotServing { .. }) => by_itself(&database(&args.data)?, &again)?,
+        Err(AskError::NotServing { .. }) => by_itself(&args.data, &again)?,
         Err(error) => return Err(unanswered(&error, &directory)),
     };
     print(&format!("{done}\n"))
 }
 
-fn by_itself(database: &Path, again: &Again) -> Result<String, Failure> {
+fn by_itself(data: &DataDir, again: &Again) -> Result<String, Failure> {
     // From now on no server starts.
-    let lock = DatabaseLock::take(database).map_err(StartError::from)?;
-    let store = SqliteStore::open_locked(lock).map_err(StartError::from)?;
-    let made_due = runtime()?.block_on(webhooks::redeliver(&store, again.clone()));
+    let made_due = match data.database()? {
+        Some(url) => runtime()?.block_on(async {
+            let store = PostgresStore::open(&url).await?;
+            webhooks::redeliver(&store, again.clone()).await
+        }),
+        None => {
+            let lock = DatabaseLock::take(&file(data)?).map_err(StartError::from)?;
+            let store = SqliteStore::open_locked(lock).map_err(StartError::from)?;
+            runtime()?.block_on(webhooks::redeliver(&store, again.clone()))
+        }
+    };
     match made_due.map_err(|error| unreadable(&error))? {
         0 => Err(Failure::Other(webhooks::sentence(again, 0))),
         count => Ok(format!(
@@ -228,7 +262,8 @@ fn by_itself(database: &Path, again: &Again) -> Result<String, Failure> {
     }
 }
 
-fn database(data: &DataDir) -> Result<std::path::PathBuf, Failure> {
+/// The database in the data directory.
+fn file(data: &DataDir) -> Result<PathBuf, Failure> {
     let database = data.directory()?.join(DATABASE);
     if database.exists() {
         return Ok(database);

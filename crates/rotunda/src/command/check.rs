@@ -24,7 +24,7 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let file = match &args.file {
         Some(file) => file.clone(),
-        None => args.data.directory()?.join(DATABASE),
+        None => args.data.with_file()?.join(DATABASE),
     };
     let findings = findings(&file)?;
     if findings.violations.is_empty() {

@@ -1,18 +1,21 @@
 //! Changes of accounts and keys: by the running server, else on the data directory itself.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use store::{DatabaseLock, SqliteStore};
+use store::{DatabaseLock, PostgresStore, SqliteStore, Store};
 
 use super::data_dir::DataDir;
 use super::span::span_s;
 use super::status::unanswered;
 use super::{Failure, print, runtime, with_causes};
 use crate::app::App;
+use crate::config::Settings;
 use crate::limits;
+use crate::master_key::MasterKey;
 use crate::operator::{self, AskError, CredentialChange, CredentialChanged, Request};
-use crate::server::{DATABASE, StartError};
+use crate::server::{self, DATABASE, StartError, make_private_dir};
 use crate::vault::{self, Preset, Vault, VaultError};
 
 /// How changes are told, and where.
@@ -59,22 +62,14 @@ impl Output {
         let Request::Credentials { change } = request else {
             return Err(Failure::Other("nothing was asked".to_owned()));
         };
-        let database = directory.join(DATABASE);
-        if !database.exists() {
-            return Err(Failure::Other(format!(
-                "there is no database {}; `rotunda serve` makes it, --data-dir names another directory",
-                database.display()
-            )));
-        }
+        let runtime = runtime()?;
         // From now on no server starts.
-        let lock = DatabaseLock::take(&database).map_err(StartError::from)?;
-        let master_key = crate::server::master_key(settings.master_key.as_ref(), Some(&lock))?;
+        let (store, master_key) = runtime.block_on(own(&directory, &settings))?;
         let preset = Preset {
             account: settings.account.as_ref().map(|preset| preset.sid),
             api_key: settings.api_key.as_ref().map(|preset| preset.sid),
         };
-        runtime()?.block_on(async {
-            let store = Arc::new(SqliteStore::open_locked(lock).map_err(StartError::from)?);
+        runtime.block_on(async {
             let vault = Vault::open(store, master_key, preset).await.map_err(failed)?;
             let mut changed = vault.change(&change).await.map_err(failed)?;
             // Nobody is connected to a server that does not run; the next one lets none of them resume.
@@ -96,20 +91,47 @@ impl Output {
 
     /// All accounts and keys, as they are stored.
     pub(super) fn stored(&self) -> Result<(Vec<store::Account>, Vec<store::ApiKey>), Failure> {
-        let database = self.data.directory()?.join(DATABASE);
-        if !database.exists() {
-            return Err(Failure::Other(format!(
-                "there is no database {}; `rotunda serve` makes it, --data-dir names another directory",
-                database.display()
-            )));
-        }
-        SqliteStore::read_credentials(&database).map_err(|error| {
+        let (directory, settings) = self.data.settings()?;
+        let read = match &settings.database {
+            Some(url) => runtime()?.block_on(PostgresStore::read_credentials(url)),
+            None => SqliteStore::read_credentials(&file(&directory)?),
+        };
+        read.map_err(|error| {
             Failure::Other(format!(
                 "accounts and keys cannot be read: {}; run this as the user of the server",
                 with_causes(&error)
             ))
         })
     }
+}
+
+/// The database of no running server, and its master key.
+async fn own(directory: &Path, settings: &Settings) -> Result<(Arc<dyn Store>, MasterKey), Failure> {
+    let given = settings.master_key.as_ref();
+    if let Some(url) = &settings.database {
+        let store = PostgresStore::open(url).await.map_err(StartError::from)?;
+        make_private_dir(directory).map_err(|source| StartError::DataDirectory {
+            dir: directory.to_owned(),
+            source,
+        })?;
+        let key = server::master_key_apart(given, Some(directory), &store).await?;
+        return Ok((Arc::new(store), key));
+    }
+    let lock = DatabaseLock::take(&file(directory)?).map_err(StartError::from)?;
+    let key = server::master_key(given, Some(&lock))?;
+    Ok((Arc::new(SqliteStore::open_locked(lock).map_err(StartError::from)?), key))
+}
+
+/// The database in the data directory.
+fn file(directory: &Path) -> Result<PathBuf, Failure> {
+    let database = directory.join(DATABASE);
+    if database.exists() {
+        return Ok(database);
+    }
+    Err(Failure::Other(format!(
+        "there is no database {}; `rotunda serve` makes it, --data-dir names another directory",
+        database.display()
+    )))
 }
 
 fn failed(error: VaultError) -> Failure {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use store::DatabaseUrl;
 
 use super::{Failure, Options};
 use crate::config::{Data, Raw, Settings, Text};
@@ -10,7 +11,7 @@ use crate::config::{Data, Raw, Settings, Text};
 /// Options of the command.
 #[derive(Args)]
 pub(super) struct DataDir {
-    /// TOML file with options, of which data_dir and master_key_file count here [env: ROTUNDA_CONFIG]
+    /// TOML file with options, of which data_dir, database_url and master_key_file count here [env: ROTUNDA_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Directory of the database [env: ROTUNDA_DATA_DIR] [default: $XDG_DATA_HOME/rotunda, which is ~/.local/share/rotunda]
@@ -18,13 +19,30 @@ pub(super) struct DataDir {
     data_dir: Option<Text>,
 }
 
+/// What commands about files say of a database that is in none.
+pub(super) const IS_APART: &str = "the database is PostgreSQL: save it with pg_dump and put it back with pg_restore while \
+     the server is stopped, as docs/operations.md says";
+
 impl DataDir {
     /// The directory that is meant, whether or not it is there.
     pub(super) fn directory(&self) -> Result<PathBuf, Failure> {
         Ok(self.settings()?.0)
     }
 
-    /// The same, with all that the file and the environment set.
+    /// The directory of a database that is a file there.
+    pub(super) fn with_file(&self) -> Result<PathBuf, Failure> {
+        match self.settings()? {
+            (_, settings) if settings.database.is_some() => Err(Failure::Other(IS_APART.to_owned())),
+            (directory, _) => Ok(directory),
+        }
+    }
+
+    /// A database that is apart, if the options name one.
+    pub(super) fn database(&self) -> Result<Option<DatabaseUrl>, Failure> {
+        Ok(self.settings()?.1.database)
+    }
+
+    /// The same as [`DataDir::directory`], with all that the file and the environment set.
     pub(super) fn settings(&self) -> Result<(PathBuf, Settings), Failure> {
         let options = Options {
             config: self.config.clone(),

@@ -1,9 +1,9 @@
 //! `rotunda env`: what applications expect in their environment.
 
 use clap::Args;
-use store::{SqliteStore, StoreError};
+use store::{PostgresStore, SqliteStore, StoreError};
 
-use super::{Failure, Options, dev, print, text, with_causes};
+use super::{Failure, Options, dev, print, runtime, text, with_causes};
 use crate::config::{self, Data, Raw, Settings};
 use crate::credentials::{Account, ApiKey, Credentials};
 use crate::master_key::MasterKey;
@@ -97,20 +97,14 @@ pub(super) fn known(options: &Options, of_dev: bool) -> Result<Known, Failure> {
             settings,
         });
     }
-    let Data::Directory(dir) = &settings.data else {
-        return Err(Failure::Other("there is no data directory".to_owned()));
-    };
-    let file = dir.join(DATABASE);
-    if !file.exists() {
-        return Err(Failure::Other(format!(
-            "there is no database in {}; `rotunda serve` makes it, --data-dir names another directory",
-            dir.display()
-        )));
-    }
-    let (accounts, keys) = SqliteStore::read_credentials(&file).map_err(|error| unreadable(&error))?;
-    let key = MasterKey::of_database(settings.master_key.as_ref(), &file).map_err(StartError::from)?;
+    let Stored {
+        place,
+        accounts,
+        keys,
+        master_key,
+    } = stored(&settings)?;
     let credentials = Credentials::default();
-    if let Some(key) = key {
+    if let Some(key) = master_key {
         credentials.replace(vault::opened(&accounts, &keys, &key).map_err(StartError::from)?);
     }
     let (wanted_account, wanted_key) = (
@@ -123,9 +117,8 @@ pub(super) fn known(options: &Options, of_dev: bool) -> Result<Known, Failure> {
         .find_map(|account| credentials.account(account.sid));
     let account = account.ok_or_else(|| {
         Failure::Other(format!(
-            "there is no such account in {}, or it is suspended; start `rotunda serve` once with it, \
-             `rotunda accounts list` shows all",
-            dir.display()
+            "there is no such account in {place}, or it is suspended; start `rotunda serve` once with it, \
+             `rotunda accounts list` shows all"
         ))
     })?;
     let key = keys
@@ -134,14 +127,53 @@ pub(super) fn known(options: &Options, of_dev: bool) -> Result<Known, Failure> {
         .find_map(|key| credentials.key(key.sid));
     let api_key = key.ok_or_else(|| {
         Failure::Other(format!(
-            "there is no such API key in {}, or it is revoked; `rotunda keys create` makes one",
-            dir.display()
+            "there is no such API key in {place}, or it is revoked; `rotunda keys create` makes one"
         ))
     })?;
     Ok(Known {
         account,
         api_key,
         settings,
+    })
+}
+
+/// What the database has, sealed, and where that is.
+struct Stored {
+    place: String,
+    accounts: Vec<store::Account>,
+    keys: Vec<store::ApiKey>,
+    master_key: Option<MasterKey>,
+}
+
+fn stored(settings: &Settings) -> Result<Stored, Failure> {
+    let Data::Directory(dir) = &settings.data else {
+        return Err(Failure::Other("there is no data directory".to_owned()));
+    };
+    let given = settings.master_key.as_ref();
+    if let Some(url) = &settings.database {
+        let read = runtime()?.block_on(PostgresStore::read_credentials(url));
+        let (accounts, keys) = read.map_err(|error| unreadable(&error))?;
+        let is_sealed = vault::has_sealed(&accounts, &keys);
+        return Ok(Stored {
+            place: url.to_string(),
+            master_key: MasterKey::kept_in(dir, given, || Ok(is_sealed)).map_err(StartError::from)?,
+            accounts,
+            keys,
+        });
+    }
+    let file = dir.join(DATABASE);
+    if !file.exists() {
+        return Err(Failure::Other(format!(
+            "there is no database in {}; `rotunda serve` makes it, --data-dir names another directory",
+            dir.display()
+        )));
+    }
+    let (accounts, keys) = SqliteStore::read_credentials(&file).map_err(|error| unreadable(&error))?;
+    Ok(Stored {
+        place: dir.display().to_string(),
+        accounts,
+        keys,
+        master_key: MasterKey::of_database(given, &file).map_err(StartError::from)?,
     })
 }
 

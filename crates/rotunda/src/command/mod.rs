@@ -12,6 +12,7 @@ mod drain;
 mod env;
 mod keys;
 mod load;
+mod migrate;
 mod moment;
 mod openapi;
 mod progress;
@@ -117,6 +118,10 @@ enum Command {
     /// that the backup knows go on after a few seconds, others end. What was there before is kept
     /// beside, and its name is told.
     Restore(restore::RestoreArgs),
+    /// Brings a PostgreSQL database up to date, once, however many start this at the same time
+    ///
+    /// `rotunda serve` does so by itself; with this it is done before, by a user that may change the schema.
+    Migrate(migrate::MigrateArgs),
     /// Verifies that a database is whole, also while the server runs; changes nothing
     ///
     /// Prints a line for each row that breaks an invariant, with its SID, and ends with exit code 1
@@ -213,6 +218,7 @@ pub fn main() -> ExitCode {
         Command::Callbacks(command) => callbacks::run(&command),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Openapi(args) => openapi::run(&args),

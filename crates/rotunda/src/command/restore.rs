@@ -25,6 +25,7 @@ pub(super) struct RestoreArgs {
 
 /// Has the running server do it; does it itself where none runs.
 pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
+    args.data.with_file()?;
     let (directory, settings) = args.data.settings()?;
     let backup = std::fs::canonicalize(&args.backup).map_err(|error| {
         Failure::Other(format!(

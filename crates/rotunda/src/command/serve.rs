@@ -41,6 +41,12 @@ pub(super) fn serve(settings: Settings, ready: impl FnOnce(&Server) -> Result<()
         let drained = loop {
             tokio::select! {
                 () = signals.next() => break None,
+                () = server.database_lost() => {
+                    server.shutdown().await;
+                    return Err(Failure::Other(
+                        "another server has taken over the database; stop that one before this is started again".to_owned(),
+                    ));
+                }
                 job = next(&mut operators) => match job.request {
                     Request::Status {} => job.reply.done(status(&server)).await,
                     Request::Credentials { change } => {
@@ -155,6 +161,10 @@ struct Prepared {
 
 /// Copies and checks the backup while the server serves on.
 fn prepare(server: &Server, backup: PathBuf, reply: Reply) -> Option<JoinHandle<Work>> {
+    if server.app().settings.database.is_some() {
+        tokio::spawn(reply.failed(super::data_dir::IS_APART));
+        return None;
+    }
     let Data::Directory(directory) = server.app().settings.data.clone() else {
         // There is no socket to ask by, either.
         return None;

@@ -29,6 +29,12 @@ options! {
         /// Directory of the database; made when missing [env: ROTUNDA_DATA_DIR] [default: $XDG_DATA_HOME/rotunda, which is ~/.local/share/rotunda]
         #[arg(long, value_name = "DIR")]
         data_dir: Text,
+        /// PostgreSQL database in place of the one in the data directory: postgres://user@host/name. With a password only as env ROTUNDA_DATABASE_URL or in a file [env: ROTUNDA_DATABASE_URL]
+        #[arg(long, value_name = "URL")]
+        database_url: SecretText,
+        /// File whose trimmed content is the URL of the database; instead of --database-url [env: ROTUNDA_DATABASE_URL_FILE]
+        #[arg(long, value_name = "FILE")]
+        database_url_file: Text,
         /// Where HTTP is served [env: ROTUNDA_HTTP_ADDR] [default: 127.0.0.1:8080]
         #[arg(long, value_name = "IP:PORT")]
         http_addr: Text,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use room::{AccountSid, ApiKeySid};
+use store::DatabaseUrl;
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
@@ -25,8 +26,10 @@ use crate::webhooks::{AddressKind, AddressRule};
 /// How the server is set up. Holds secrets, which its `Debug` does not show.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where rows are kept.
+    /// Where rows are kept, unless in a database that is apart; and where operators reach the server.
     pub data: Data,
+    /// A PostgreSQL database that keeps the rows.
+    pub database: Option<DatabaseUrl>,
     /// Where HTTP is served; port 0 takes a free one.
     pub http_addr: SocketAddr,
     /// Where media arrives, by UDP; port 0 takes a free one.
@@ -149,6 +152,7 @@ impl Settings {
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {
             data: Data::Memory,
+            database: None,
             http_addr: local,
             media_addr: local,
             advertise: Vec::new(),
@@ -181,6 +185,7 @@ impl Settings {
             faults: Vec::new(),
         };
         let data = data.or_else(|| reader.data_dir(raw.data_dir.as_ref(), environment));
+        let database = reader.database(raw);
         let http_addr = reader.address("http_addr", raw.http_addr.as_ref());
         let media_addr = reader.address("media_addr", raw.media_addr.as_ref());
         let advertise = reader.each(
@@ -262,6 +267,7 @@ impl Settings {
         };
         Ok(Self {
             data,
+            database,
             http_addr,
             media_addr,
             advertise,
@@ -450,6 +456,43 @@ impl Reader<'_> {
             return None;
         };
         Some(Data::Directory(base.join("rotunda")))
+    }
+
+    /// The URL of a database, from where no other user of the machine can read its password.
+    fn database(&mut self, raw: &Raw) -> Option<DatabaseUrl> {
+        let (name, text) = match (&raw.database_url, &raw.database_url_file) {
+            (None, None) => return None,
+            (Some(_), Some(_)) => {
+                let other = self.written.place("database_url_file");
+                self.fault(
+                    "database_url",
+                    format_args!("{other} is given too; give one of the two"),
+                );
+                return None;
+            }
+            (Some(url), None) => ("database_url", url.0.clone()),
+            (None, Some(Text(path))) => match std::fs::read_to_string(path) {
+                Ok(content) => ("database_url_file", content.trim().to_owned()),
+                Err(error) => {
+                    self.fault("database_url_file", format_args!("{path} cannot be read: {error}"));
+                    return None;
+                }
+            },
+        };
+        match text.parse::<DatabaseUrl>() {
+            Ok(url) if url.has_password() && self.written.place(name) == "--database-url" => {
+                self.fault(
+                    name,
+                    "other users of the machine can read a password there; set ROTUNDA_DATABASE_URL, or name a file with --database-url-file",
+                );
+                None
+            }
+            Ok(url) => Some(url),
+            Err(error) => {
+                self.fault(name, error);
+                None
+            }
+        }
     }
 
     fn certificate(&mut self, chain: Option<&Text>, key: Option<&Text>) -> Option<Certificate> {

@@ -1,9 +1,10 @@
 //! The account and the API key that a server has from its first start, and the key that their secrets are sealed with.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::rand;
-use store::{DatabaseLock, SqliteStore};
+use store::{DatabaseLock, SqliteStore, Store};
 
 use super::StartError;
 use crate::config::Settings;
@@ -52,6 +53,26 @@ pub(crate) fn master_key(given: Option<&MasterKey>, lock: Option<&Arc<DatabaseLo
         );
     }
     Ok(key)
+}
+
+/// The master key of a database that is apart: it is kept in the data directory all the same, so that the database
+/// alone betrays no secret. Made at the first start; with no directory, one that is gone with the process.
+pub(crate) async fn master_key_apart(
+    given: Option<&MasterKey>,
+    directory: Option<&Path>,
+    store: &dyn Store,
+) -> Result<MasterKey, StartError> {
+    let Some(directory) = directory else {
+        return Ok(given.map_or_else(MasterKey::random, |key| Ok(key.clone()))?);
+    };
+    let is_sealed = vault::has_sealed(&store.accounts().await?, &store.api_keys().await?);
+    match MasterKey::kept_in(directory, given, || Ok(is_sealed))? {
+        Some(key) => Ok(key),
+        None => {
+            tracing::debug!(directory = %directory.display(), "a master key is made");
+            Ok(MasterKey::make(directory)?)
+        }
+    }
 }
 
 /// What is set from outside.

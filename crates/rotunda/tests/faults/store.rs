@@ -25,15 +25,20 @@ pub(crate) async fn call(server: &Server) -> (Caller, Caller) {
 /// What holds while the store cannot be written, from the first line that says so on: media flows, the list is read,
 /// whatever is new is refused clearly.
 async fn new_work_is_refused_and_the_call_goes_on(server: &Server, call: (&Caller, &Caller), begun: &str) {
-    until("it is said", async || !server.said(begun).is_empty()).await;
-    both_hear(call.0, call.1).await;
-    new_work_is_refused(server).await;
+    new_work_is_refused(server, call, begun).await;
     server
         .settles("daily", &[("alice", "connected"), ("bob", "connected")])
         .await;
 }
 
-async fn new_work_is_refused(server: &Server) {
+/// The same but for the list.
+pub(crate) async fn new_work_is_refused(server: &Server, call: (&Caller, &Caller), begun: &str) {
+    until("it is said", async || !server.said(begun).is_empty()).await;
+    both_hear(call.0, call.1).await;
+    newcomers_are_refused(server).await;
+}
+
+async fn newcomers_are_refused(server: &Server) {
     let (status, headers, body) = server
         .rest(reqwest::Method::POST, "/v1/Rooms", &[("UniqueName", "other")])
         .await;
@@ -58,7 +63,7 @@ async fn new_work_is_refused(server: &Server) {
 }
 
 /// What holds once it can: it says so once, the refused work is taken, and so is what waited, in order.
-async fn all_is_well_again(server: &Server, begun: &str) {
+pub(crate) async fn all_is_well_again(server: &Server, begun: &str) {
     until("it is said that it works", async || !server.said(AGAIN).is_empty()).await;
     let (status, body) = server.post("/v1/Rooms", &[("UniqueName", "other")]).await;
     assert_eq!(status, 201, "{body}");
@@ -160,7 +165,7 @@ async fn reads_that_fail() {
     assert_eq!((status, &body["code"]), (503, &20503.into()), "{body}");
     until("it is said", async || !server.said(FAILS).is_empty()).await;
     both_hear(&alice, &bob).await;
-    new_work_is_refused(&server).await;
+    newcomers_are_refused(&server).await;
     assert!(!alice.is_gone() && !bob.is_gone());
     bob.leave().await;
     layer.set(Faults::default());
@@ -189,7 +194,7 @@ async fn a_database_that_is_damaged_while_it_is_served() {
     })
     .await;
     both_hear(&alice, &bob).await;
-    new_work_is_refused(&server).await;
+    newcomers_are_refused(&server).await;
     let (status, body) = server.get("/v1/Rooms/daily/Participants").await;
     assert_eq!((status, &body["code"]), (503, &20503.into()), "{body}");
     both_hear(&alice, &bob).await;

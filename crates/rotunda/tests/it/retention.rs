@@ -11,6 +11,7 @@ use crate::world::World;
 async fn serve(directory: &Path, keep: Keep) -> World {
     World::with(|settings| {
         settings.data = Data::Directory(directory.to_owned());
+        settings.database = testkit::postgres::wanted_in(directory).map(|url| url.parse().unwrap());
         settings.keep = keep;
     })
     .await

@@ -4,6 +4,7 @@ use room::{Change, ParticipantSid, RoomSid};
 use rotunda::config::Data;
 use serde_json::Value;
 use testkit::contract;
+use testkit::postgres::Shell;
 
 use crate::world::{ACCOUNT, START_S, World, at, connected, new_room, room_sid};
 
@@ -295,11 +296,13 @@ async fn seed_example_filters() {
         .await;
     // In the example the row was not touched when its participant left. Ours always is, so this one
     // member is set from outside.
-    let db = rusqlite::Connection::open(directory.path().join(rotunda::server::DATABASE)).unwrap();
-    let changed = db
-        .execute("UPDATE participants SET updated_us = ?1", [START_S * 1_000_000])
-        .unwrap();
-    assert_eq!(changed, 1);
+    let update = format!("UPDATE participants SET updated_us = {}", START_S * 1_000_000);
+    if let Some(mut shell) = Shell::of(world.app().settings.database.as_ref().map(ToString::to_string)) {
+        shell.run(&update);
+    } else {
+        let db = rusqlite::Connection::open(directory.path().join(rotunda::server::DATABASE)).unwrap();
+        assert_eq!(db.execute(&update, []).unwrap(), 1);
+    }
     let query = "Status=disconnected&DateCreatedAfter=2017-01-01T00:00:01Z\
                  &DateCreatedBefore=2017-12-31T23:59:59Z&Identity=alice";
     let answer = world

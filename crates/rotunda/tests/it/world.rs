@@ -94,6 +94,7 @@ impl World {
             sid: KEY,
             secret: SECRET.to_owned(),
         });
+        settings.database = testkit::postgres::wanted().map(|url| url.parse().unwrap());
         change(&mut settings);
         let server = Server::start(settings).await.unwrap();
         Self {

@@ -6,6 +6,7 @@ use protocol::signaling::ServerFrame;
 use room::ParticipantStatus;
 use rotunda::rooms::RoomsError;
 use serde_json::{Value, json};
+use testkit::postgres::Shell;
 use testkit::signaling::{Client, Gone, both_tracks, connect, track};
 
 use crate::world::World;
@@ -166,9 +167,15 @@ async fn a_store_that_is_behind_makes_the_server_busy_and_loses_nothing() {
     let world = World::in_directory(directory.path()).await;
     let (mut alice, _) = world.join("alice", "daily").await;
     let room = world.room("daily").await;
-    let database = rusqlite::Connection::open(directory.path().join(rotunda::server::DATABASE)).unwrap();
-    database.busy_timeout(Duration::from_secs(30)).unwrap();
-    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut apart = Shell::wanted_in(directory.path());
+    let file = rusqlite::Connection::open(directory.path().join(rotunda::server::DATABASE)).unwrap();
+    match &mut apart {
+        Some(shell) => shell.run("BEGIN; LOCK TABLE rooms IN EXCLUSIVE MODE"),
+        None => {
+            file.busy_timeout(Duration::from_secs(30)).unwrap();
+            file.execute_batch("BEGIN IMMEDIATE").unwrap();
+        }
+    }
     // More changes than the room may have waiting, and than its queue takes: each is one write.
     let changing = async {
         let mut enabled = true;
@@ -186,7 +193,10 @@ async fn a_store_that_is_behind_makes_the_server_busy_and_loses_nothing() {
             matches!(completed, Err(RoomsError::Busy)),
             "the queue of the room is full, and still {completed:?}"
         );
-        database.execute_batch("ROLLBACK").unwrap();
+        match &mut apart {
+            Some(shell) => shell.run("ROLLBACK"),
+            None => file.execute_batch("ROLLBACK").unwrap(),
+        }
     };
     tokio::join!(changing, looking);
     // Soon all is written; who comes then is let in and told the last state.

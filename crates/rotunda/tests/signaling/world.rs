@@ -24,6 +24,7 @@ impl World {
 
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::ephemeral();
+        settings.database = testkit::postgres::wanted().map(|url| url.parse().expect("a URL"));
         change(&mut settings);
         let server = Server::start(settings).await.expect("a server on free ports");
         let url = server.signaling_url();
@@ -34,6 +35,7 @@ impl World {
     pub(crate) async fn in_directory(directory: &Path) -> Self {
         Self::with(|settings| {
             settings.data = Data::Directory(directory.to_owned());
+            settings.database = testkit::postgres::wanted_in(directory).map(|url| url.parse().expect("a URL"));
             settings.session_timeout = Duration::from_secs(5);
         })
         .await

@@ -30,6 +30,7 @@ pub(crate) async fn run(
 ) -> (Arc<World>, History) {
     let receiver = Receiver::start(seed, swallows).await;
     let mut settings = Settings::ephemeral();
+    settings.database = testkit::postgres::wanted().map(|url| url.parse().unwrap());
     settings.session_timeout = Duration::from_secs(5);
     let server = Server::start(settings).await.unwrap();
     let owner = server.owner();

@@ -144,7 +144,9 @@ mod tests {
     use crate::rest::Meta;
 
     fn row(number: u8, identity: &str, room_url: &Arc<str>) -> ParticipantResource {
-        let ended = number.is_multiple_of(2).then_some(Timestamp(99_000_000 + i64::from(number)));
+        let ended = number
+            .is_multiple_of(2)
+            .then_some(Timestamp(99_000_000 + i64::from(number)));
         ParticipantResource {
             sid: ParticipantSid::from_bytes([number; 16]),
             room_sid: RoomSid::from_bytes([0xbc; 16]),

@@ -37,7 +37,7 @@ pub struct AdHocSettings {
     pub kind: RoomType,
     /// Participants at once; `None`: as in a room made by REST without saying it.
     pub max_participants: Option<u32>,
-    /// Some of [`VIDEO_CODECS`], none twice.
+    /// Some of `VIDEO_CODECS`, none twice.
     pub video_codecs: Vec<String>,
 }
 

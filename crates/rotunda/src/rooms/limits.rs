@@ -6,6 +6,9 @@ use std::time::Duration;
 /// told that the room is busy.
 pub(super) const COMMANDS: usize = 1024;
 
+/// Commands that a room hears before it tells its participants what came of them.
+pub(super) const COMMANDS_PER_TURN: usize = 64;
+
 /// Messages waiting for one socket. A client that reads slower loses the socket and resumes.
 pub(super) const OUTGOING: usize = 256;
 

@@ -38,15 +38,15 @@ pub(super) struct Seat {
     pub(super) peer: Option<Peer>,
     /// Peer connections it had; part of the ids of what it receives, since the SDK keeps dead
     /// track objects when ids return (signaling.md section 5.5).
-    pub(super) generation: u32,
+    generation: u32,
     /// What waits for [`room::Output::Admit`] or [`room::Output::Welcome`].
     pub(super) arriving: Vec<PeerConnectionState>,
     pub(super) subscriptions: Vec<Subscription>,
-    /// Number of each of them. A track that was not received for a while gets another, and so another id: the SDK keeps
-    /// dead track objects, and browsers tell of a track only when a section starts to send it.
-    numbers: BTreeMap<TrackSid, u64>,
+    received: BTreeMap<TrackSid, Received>,
     last_number: u64,
     pub(super) subscribed_revision: u64,
+    /// Whether `subscriptions` changed since the client was told what it receives.
+    pub(super) is_untold: bool,
     /// Ids that the last `subscribed` list told as impossible.
     unplaceable: Vec<Arc<str>>,
     /// Whether `subscriptions` or a source's transport changed since routes were last told.
@@ -54,6 +54,15 @@ pub(super) struct Seat {
     /// What is to be said at the end of this turn.
     pub(super) update: RoomUpdateBody,
     replacements: Replacements,
+}
+
+/// A track on its way to this participant.
+struct Received {
+    /// A track that was not received for a while gets another, and so another id: the SDK keeps dead track objects, and
+    /// browsers tell of a track only when a section starts to send it.
+    number: u64,
+    /// Made once, since each turn of a room asks every seat for all of them.
+    media_id: Arc<str>,
 }
 
 #[derive(Default)]
@@ -77,9 +86,10 @@ impl Seat {
             generation: 0,
             arriving: Vec::new(),
             subscriptions: Vec::new(),
-            numbers: BTreeMap::new(),
+            received: BTreeMap::new(),
             last_number: 0,
             subscribed_revision: first_revision,
+            is_untold: false,
             unplaceable: Vec::new(),
             is_stale: false,
             update: RoomUpdateBody::default(),
@@ -87,24 +97,38 @@ impl Seat {
         }
     }
 
-    /// From now on it receives these.
-    pub(super) fn receive(&mut self, subscriptions: Vec<Subscription>) {
-        let known = std::mem::take(&mut self.numbers);
+    /// From now on it receives these. `epoch` is the room's, as everywhere here.
+    pub(super) fn receive(&mut self, subscriptions: Vec<Subscription>, epoch: u64) {
+        let mut known = std::mem::take(&mut self.received);
         for subscription in &subscriptions {
-            let number = known.get(&subscription.track).copied().unwrap_or_else(|| {
+            let track = subscription.track;
+            let received = known.remove(&track).unwrap_or_else(|| {
                 self.last_number += 1;
-                self.last_number
+                let number = self.last_number;
+                let media_id = media_id(track, epoch, self.generation, number);
+                Received { number, media_id }
             });
-            self.numbers.insert(subscription.track, number);
+            self.received.insert(track, received);
         }
         self.subscriptions = subscriptions;
         self.is_stale = true;
     }
 
+    /// Begins with another peer connection, in which everything it receives has another id.
+    pub(super) fn next_generation(&mut self, epoch: u64) -> u32 {
+        self.generation += 1;
+        for (track, received) in &mut self.received {
+            received.media_id = media_id(*track, epoch, self.generation, received.number);
+        }
+        self.generation
+    }
+
     /// The id that a track carries towards this participant.
     pub(super) fn media_id(&self, track: TrackSid, epoch: u64) -> Arc<str> {
-        let number = self.numbers.get(&track).copied().unwrap_or_default();
-        format!("{track}-{epoch}-{}-{number}", self.generation).into()
+        self.received.get(&track).map_or_else(
+            || media_id(track, epoch, self.generation, 0),
+            |received| Arc::clone(&received.media_id),
+        )
     }
 
     /// The next complete `subscribed` list. What the client has no format for is told as such.
@@ -190,6 +214,10 @@ impl Seat {
         self.replacements.count += 1;
         self.replacements.count <= limits::REPLACEMENTS
     }
+}
+
+fn media_id(track: TrackSid, epoch: u64, generation: u32, number: u64) -> Arc<str> {
+    format!("{track}-{epoch}-{generation}-{number}").into()
 }
 
 fn media_kind(kind: TrackKind) -> Option<MediaKind> {

@@ -206,7 +206,7 @@ impl RoomTask {
                 }
                 Some(event) = self.heard.recv() => self.media_told(event),
                 command = commands.recv(), if is_open => match command {
-                    Some(command) => self.obey(command),
+                    Some(command) => self.obey_all(command, &mut commands),
                     None => stopping = true,
                 },
                 () = closing.cancelled(), if !stopping && !self.ended => {
@@ -275,6 +275,19 @@ impl RoomTask {
         }
         for participant in late {
             self.room.handle(Input::Leave { participant }, now);
+        }
+    }
+
+    /// What waits is heard in one turn: what follows from each, for all who are there, is told once for all of it.
+    fn obey_all(&mut self, first: Command, commands: &mut mpsc::Receiver<Command>) {
+        self.obey(first);
+        for _ in 1..limits::COMMANDS_PER_TURN {
+            self.hear();
+            if self.ended || self.unwritten.len() >= limits::UNWRITTEN_BATCHES {
+                return;
+            }
+            let Ok(command) = commands.try_recv() else { return };
+            self.obey(command);
         }
     }
 
@@ -471,6 +484,19 @@ impl RoomTask {
 
     /// Does what the room says until it is silent, then tells everyone their news.
     fn turn(&mut self) {
+        self.hear();
+        self.tell_received();
+        self.present.store(self.room.len(), Ordering::Relaxed);
+        self.write();
+        self.route();
+        self.flush();
+        if self.ended {
+            self.shared.forget(self.row.new.sid);
+        }
+    }
+
+    /// Takes what the room decided.
+    fn hear(&mut self) {
         while let Some(output) = self.room.poll() {
             match output {
                 Output::Persist { batch, changes } => self.unwritten.push_back((batch, changes)),
@@ -494,13 +520,6 @@ impl RoomTask {
                 Output::Dismiss { participant, reason } => self.dismiss(participant, reason),
                 Output::Ended => self.ended = true,
             }
-        }
-        self.present.store(self.room.len(), Ordering::Relaxed);
-        self.write();
-        self.route();
-        self.flush();
-        if self.ended {
-            self.shared.forget(self.row.new.sid);
         }
     }
 

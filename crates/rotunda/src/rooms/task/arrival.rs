@@ -21,7 +21,7 @@ impl RoomTask {
         let Some(seat) = self.seats.get_mut(&participant) else {
             return;
         };
-        seat.receive(view.subscriptions);
+        seat.receive(view.subscriptions, epoch);
         let arriving = std::mem::take(&mut seat.arriving).into_iter().next();
         let offer = arriving.and_then(|state| Some((state.id, read(state.description?)?)));
         let mut answer = None;
@@ -45,6 +45,7 @@ impl RoomTask {
             });
         }
         seat.admitted = true;
+        seat.is_untold = false;
         seat.admission_due = None;
         let subscribed = seat.subscribed(epoch);
         let connected = Connected {
@@ -79,7 +80,7 @@ impl RoomTask {
         let Some(seat) = self.seats.get_mut(&participant) else {
             return;
         };
-        seat.receive(view.subscriptions);
+        seat.receive(view.subscriptions, epoch);
         let listed = std::mem::take(&mut seat.arriving);
         let kept = seat.peer.as_mut().and_then(|peer| {
             let latest = listed.iter().find(|state| state.id == peer.id)?;
@@ -103,6 +104,7 @@ impl RoomTask {
             _ => seat.update.peer_connections.take().unwrap_or_default(),
         };
         seat.admitted = true;
+        seat.is_untold = false;
         let subscribed = seat.subscribed(epoch);
         seat.update.subscribed = None;
         let synced = Synced {
@@ -122,19 +124,28 @@ impl RoomTask {
         self.desire(participant);
     }
 
+    /// Notes what a client is to receive; [`Self::tell_received`] says it.
     pub(super) fn subscribe(&mut self, participant: ParticipantSid, tracks: Vec<Subscription>) {
         self.streams.assign(&tracks);
         let epoch = self.row.epoch;
-        let Some(seat) = self.seats.get_mut(&participant) else {
-            return;
-        };
-        seat.receive(tracks);
-        if !seat.admitted {
-            return; // `connected` or `synced` will say it
-        }
-        self.desire(participant);
         if let Some(seat) = self.seats.get_mut(&participant) {
-            seat.update.subscribed = Some(seat.subscribed(epoch));
+            seat.receive(tracks, epoch);
+            // Else `connected` or `synced` will say it.
+            seat.is_untold = seat.admitted;
+        }
+    }
+
+    /// Once a turn, however many came and went in it: each time is work for everything that each client receives.
+    pub(super) fn tell_received(&mut self) {
+        let epoch = self.row.epoch;
+        let untold = self.seats.values().filter(|seat| seat.is_untold);
+        let untold: Vec<ParticipantSid> = untold.map(|seat| seat.sid).collect();
+        for participant in untold {
+            self.desire(participant);
+            if let Some(seat) = self.seats.get_mut(&participant) {
+                seat.is_untold = false;
+                seat.update.subscribed = Some(seat.subscribed(epoch));
+            }
         }
     }
 }

@@ -122,8 +122,8 @@ impl RoomTask {
         if let Some(dead) = seat.peer.take() {
             self.shared.media.close(dead.transport);
         }
-        seat.generation += 1;
-        let id = format!("{participant}-{epoch}-{}", seat.generation);
+        let generation = seat.next_generation(epoch);
+        let id = format!("{participant}-{epoch}-{generation}");
         let transport = self.shared.media.open(self.facts.clone());
         let mut connection = PeerConnection::new(parameters);
         let desired = seat.desired(epoch, |subscription| self.streams.of(subscription));

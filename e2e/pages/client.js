@@ -81,6 +81,7 @@ window.h = {
         note(event, { ...who(participant), track: publication.trackSid ?? publication.sid, kind: publication.kind });
       });
     }
+    room.localParticipant.on("trackPublicationFailed", (error, track) => note("trackPublicationFailed", { kind: track.kind, ...describe(error) }));
     room.on("trackMessage", (data, track, participant) => this.data.push({ from: participant.identity, track: track.sid, ...describeData(data) }));
   },
 
@@ -148,13 +149,14 @@ window.h = {
     return this.probes.get(sid).frames.filter((time) => time >= since);
   },
 
-  /** The inbound RTP statistics of a remote track. */
+  /** The inbound RTP statistics of a remote track, and its codec's MIME type. */
   async inbound(sid) {
     const id = this.publication(sid)?.track?.mediaStreamTrack.id;
     for (const connection of peerConnections) {
       if (connection.connectionState === "closed") continue;
-      for (const report of (await connection.getStats()).values()) {
-        if (report.type === "inbound-rtp" && report.trackIdentifier === id) return { ...report };
+      const reports = await connection.getStats();
+      for (const report of reports.values()) {
+        if (report.type === "inbound-rtp" && report.trackIdentifier === id) return { ...report, codec: reports.get(report.codecId)?.mimeType };
       }
     }
     return null;

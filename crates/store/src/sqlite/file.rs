@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_subscribe_rules.sql"),
     include_str!("../migrations/0005_callbacks.sql"),
     include_str!("../migrations/0006_credentials.sql"),
+    include_str!("../migrations/0007_identity_listed.sql"),
 ];
 
 /// The first schema with sealed secrets.

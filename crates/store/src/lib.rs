@@ -19,6 +19,7 @@ mod check;
 pub mod conformance;
 mod error;
 pub mod limits;
+mod open_room;
 mod page;
 mod participant;
 mod postgres;

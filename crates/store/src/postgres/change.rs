@@ -11,12 +11,12 @@ use room::{
 
 use super::anonymize;
 use super::connection::Connection;
-use super::event::{self, Event};
+use super::event;
 use super::outage::violated;
-use super::room_row::after;
 use super::row::{self, Sid, signed, text};
 use super::rules;
 use crate::StoreError;
+use crate::open_room::{About, OpenRoom, Participant, PublishedTrack};
 
 pub(super) async fn apply(
     db: &Connection,
@@ -25,50 +25,20 @@ pub(super) async fn apply(
     epoch: u64,
     changes: &[Change],
 ) -> Result<(), StoreError> {
-    let mut open = OpenRoom::load(db, account, room, epoch).await?;
+    let mut writing = Writing::load(db, account, room, epoch).await?;
     for change in changes {
-        open.apply(change).await?;
+        writing.apply(change).await?;
     }
-    open.save().await
+    writing.save().await
 }
 
-/// A room in progress while changes are made to it: the columns that they count on.
-struct OpenRoom<'a> {
+/// A room in progress while changes are made to it.
+struct Writing<'a> {
     db: &'a Connection,
-    id: i64,
-    created: Timestamp,
-    calls_back: bool,
-    next_sequence: u64,
-    last_participant: Option<i64>,
-    last_track: Option<i64>,
-    last_left: Option<i64>,
-    completed: bool,
+    room: OpenRoom,
 }
 
-/// What there is to know of a participant's row before a change.
-struct Participant {
-    id: i64,
-    status: ParticipantStatus,
-    created: Timestamp,
-}
-
-/// What there is to know of a track's row before a change.
-struct PublishedTrack {
-    id: i64,
-    participant: i64,
-    enabled: bool,
-    ended: bool,
-    created: Timestamp,
-}
-
-impl PublishedTrack {
-    /// When it changed: after its beginning, so that one which never did can be told from it.
-    fn changed(&self, at: Timestamp) -> Timestamp {
-        after(at, Some(self.created.0))
-    }
-}
-
-impl<'a> OpenRoom<'a> {
+impl<'a> Writing<'a> {
     /// Locks the room's row until the transaction ends: so whoever has an older epoch finds out, and nobody else
     /// counts at the same time.
     async fn load(db: &'a Connection, account: AccountSid, room: RoomSid, epoch: u64) -> Result<Self, StoreError> {
@@ -82,8 +52,7 @@ impl<'a> OpenRoom<'a> {
             )
             .await?
             .ok_or(StoreError::RoomNotInProgress)?;
-        let open = Self {
-            db,
+        let room = OpenRoom {
             id: row::get(&found, "id")?,
             created: row::time(&found, "created_us")?,
             calls_back: row::get(&found, "calls_back")?,
@@ -93,13 +62,8 @@ impl<'a> OpenRoom<'a> {
             last_left: row::get(&found, "last_left_us")?,
             completed: row::get(&found, "completed")?,
         };
-        if open.completed {
-            return Err(StoreError::RoomNotInProgress);
-        }
-        if row::count(&found, "epoch")? != epoch {
-            return Err(StoreError::Fenced);
-        }
-        Ok(open)
+        let room = room.of_epoch(row::count(&found, "epoch")?, epoch)?;
+        Ok(Self { db, room })
     }
 
     async fn save(self) -> Result<(), StoreError> {
@@ -108,11 +72,11 @@ impl<'a> OpenRoom<'a> {
                 "UPDATE rooms SET next_seq = $2, last_participant_us = $3, last_track_us = $4, last_left_us = $5
                  WHERE id = $1",
                 &[
-                    &self.id,
-                    &signed(self.next_sequence),
-                    &self.last_participant,
-                    &self.last_track,
-                    &self.last_left,
+                    &self.room.id,
+                    &signed(self.room.next_sequence),
+                    &self.room.last_participant,
+                    &self.room.last_track,
+                    &self.room.last_left,
                 ],
             )
             .await?;
@@ -120,9 +84,7 @@ impl<'a> OpenRoom<'a> {
     }
 
     async fn apply(&mut self, change: &Change) -> Result<(), StoreError> {
-        if self.completed {
-            return Err(StoreError::RoomNotInProgress);
-        }
+        self.room.in_progress()?;
         match change {
             Change::ParticipantConnected {
                 participant,
@@ -143,7 +105,7 @@ impl<'a> OpenRoom<'a> {
                 duration_s,
             } => self.disconnect(*participant, *at, *duration_s).await,
             Change::ParticipantAnonymized { participant } => {
-                anonymize::participant(self.db, self.id, *participant).await
+                anonymize::participant(self.db, self.room.id, *participant).await
             }
             Change::SubscribeRules { participant, rules, at } => {
                 let row = self.live_participant(*participant).await?;
@@ -175,8 +137,7 @@ impl<'a> OpenRoom<'a> {
         rules: &Rules,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let created = after(at, self.last_participant);
-        self.last_participant = Some(created.0);
+        let created = self.room.participant_begins(at);
         let inserted = self
             .db
             .query_one(
@@ -185,7 +146,7 @@ impl<'a> OpenRoom<'a> {
                  VALUES ($1, $2, $3, 'connected', $4, $5, $6, $6) RETURNING id",
                 &[
                     &Sid(*participant.as_bytes()),
-                    &self.id,
+                    &self.room.id,
                     &text(identity),
                     &session.0.as_slice(),
                     &rules::subscribe_all(rules),
@@ -241,7 +202,7 @@ impl<'a> OpenRoom<'a> {
                 &[&row.id, &ended.0, &signed(duration_s)],
             )
             .await?;
-        self.last_left = self.last_left.max(Some(ended.0));
+        self.room.participant_left(ended);
         self.end_forgotten_tracks(row.id, ended).await?;
         let about = About {
             duration_s: Some(duration_s),
@@ -269,8 +230,7 @@ impl<'a> OpenRoom<'a> {
 
     async fn publish(&mut self, participant: ParticipantSid, track: &Track, at: Timestamp) -> Result<(), StoreError> {
         let row = self.live_participant(participant).await?;
-        let created = after(at, self.last_track);
-        self.last_track = Some(created.0);
+        let created = self.room.track_begins(at);
         let inserted = self
             .db
             .query_one(
@@ -368,25 +328,19 @@ impl<'a> OpenRoom<'a> {
             .db
             .query_opt(
                 "SELECT 1 FROM participants WHERE room_id = $1 AND ended_us IS NULL LIMIT 1",
-                &[&self.id],
+                &[&self.room.id],
             )
             .await?
             .is_some();
-        if anybody {
-            return Err(StoreError::refused(
-                "a room was completed with participants still in it",
-            ));
-        }
-        let ended = at.max(self.created);
+        let ended = self.room.complete(at, anybody)?;
         self.db
             .execute(
                 "UPDATE rooms SET status = 'completed', updated_us = $2, ended_us = $2,
                      duration_s = $3
                  WHERE id = $1",
-                &[&self.id, &ended.0, &signed(duration_s)],
+                &[&self.room.id, &ended.0, &signed(duration_s)],
             )
             .await?;
-        self.completed = true;
         let about = About {
             duration_s: Some(duration_s),
             ..About::default()
@@ -396,17 +350,8 @@ impl<'a> OpenRoom<'a> {
 
     /// Writes the room's next event, and the callback that is due at `due`.
     async fn tell(&mut self, kind: EventKind, at: Timestamp, due: Timestamp, about: About) -> Result<(), StoreError> {
-        let event = Event {
-            room: self.id,
-            sequence: self.next_sequence,
-            kind,
-            at,
-            participant: about.participant,
-            track: about.track,
-            duration_s: about.duration_s,
-        };
-        self.next_sequence += 1;
-        event::append(self.db, &event, self.calls_back.then_some(due)).await
+        let event = self.room.event(kind, at, about);
+        event::append(self.db, &event, self.room.calls_back.then_some(due)).await
     }
 
     async fn participant(&self, participant: ParticipantSid) -> Result<Participant, StoreError> {
@@ -414,10 +359,10 @@ impl<'a> OpenRoom<'a> {
             .db
             .query_opt(
                 "SELECT id, status, created_us FROM participants WHERE sid = $1 AND room_id = $2",
-                &[&Sid(*participant.as_bytes()), &self.id],
+                &[&Sid(*participant.as_bytes()), &self.room.id],
             )
             .await?
-            .ok_or_else(|| StoreError::refused("a participant changed that never was in the room"))?;
+            .ok_or_else(Participant::missing)?;
         Ok(Participant {
             id: row::get(&row, "id")?,
             status: row::word(&row, "status", ParticipantStatus::from_word)?,
@@ -426,11 +371,7 @@ impl<'a> OpenRoom<'a> {
     }
 
     async fn live_participant(&self, participant: ParticipantSid) -> Result<Participant, StoreError> {
-        let row = self.participant(participant).await?;
-        if row.status == ParticipantStatus::Disconnected {
-            return Err(StoreError::refused("a participant changed that is disconnected"));
-        }
-        Ok(row)
+        self.participant(participant).await?.live()
     }
 
     async fn track(&self, participant: ParticipantSid, track: TrackSid) -> Result<PublishedTrack, StoreError> {
@@ -441,10 +382,10 @@ impl<'a> OpenRoom<'a> {
                      t.created_us
                  FROM tracks AS t JOIN participants AS p ON p.id = t.participant_id
                  WHERE t.sid = $1 AND p.sid = $2 AND p.room_id = $3",
-                &[&Sid(*track.as_bytes()), &Sid(*participant.as_bytes()), &self.id],
+                &[&Sid(*track.as_bytes()), &Sid(*participant.as_bytes()), &self.room.id],
             )
             .await?
-            .ok_or_else(|| StoreError::refused("a track changed that its publisher never had"))?;
+            .ok_or_else(PublishedTrack::missing)?;
         Ok(PublishedTrack {
             id: row::get(&row, "id")?,
             participant: row::get(&row, "participant_id")?,
@@ -455,35 +396,6 @@ impl<'a> OpenRoom<'a> {
     }
 
     async fn live_track(&self, participant: ParticipantSid, track: TrackSid) -> Result<PublishedTrack, StoreError> {
-        let row = self.track(participant, track).await?;
-        if row.ended {
-            return Err(StoreError::refused("a track changed that is unpublished"));
-        }
-        Ok(row)
-    }
-}
-
-/// The rows an event is about.
-#[derive(Default)]
-struct About {
-    participant: Option<i64>,
-    track: Option<i64>,
-    duration_s: Option<u64>,
-}
-
-impl About {
-    fn participant(id: i64) -> Self {
-        Self {
-            participant: Some(id),
-            ..Self::default()
-        }
-    }
-
-    fn track(participant: i64, track: i64) -> Self {
-        Self {
-            participant: Some(participant),
-            track: Some(track),
-            duration_s: None,
-        }
+        self.track(participant, track).await?.live()
     }
 }

@@ -1,21 +1,11 @@
 //! Events, and the outbox entries of those that somebody wants to be called about.
 
-use room::{EventKind, Timestamp};
+use room::Timestamp;
 
 use super::connection::Connection;
 use super::row::signed;
 use crate::StoreError;
-
-/// An event to be written, by the rows it is about.
-pub(super) struct Event {
-    pub(super) room: i64,
-    pub(super) sequence: u64,
-    pub(super) kind: EventKind,
-    pub(super) at: Timestamp,
-    pub(super) participant: Option<i64>,
-    pub(super) track: Option<i64>,
-    pub(super) duration_s: Option<u64>,
-}
+use crate::open_room::Event;
 
 const INSERT: &str = "INSERT INTO events (room_id, seq, kind, at_us, participant_id, track_id, duration_s)
      VALUES ($1, $2, $3, $4, $5, $6, $7)";

@@ -5,9 +5,10 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::connection::Connection;
-use super::page::{Created, List, page};
+use super::page::{List, page};
 use super::room_row;
 use super::row::{self, Sid, text};
+use crate::page::Created;
 use crate::{Page, PageRequest, ParticipantFilter, ParticipantRow, ParticipantsOf, Position, RoomKey, StoreError};
 
 /// Columns that a [`ParticipantRow`] is read from; they stand first.

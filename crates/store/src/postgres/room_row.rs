@@ -1,13 +1,15 @@
 //! Rooms: creating, finding and listing them.
 
-use room::{AccountSid, EventKind, RoomSid, RoomStatus, RoomType, Timestamp};
+use room::{AccountSid, EventKind, RoomSid, RoomStatus, RoomType};
 use tokio_postgres::Row;
 
 use super::connection::Connection;
-use super::event::{self, Event};
+use super::event;
 use super::outage::violated;
-use super::page::{Created, List, page};
+use super::page::{List, page};
 use super::row::{self, Sid, text};
+use crate::open_room::{Event, after};
+use crate::page::Created;
 use crate::{
     CallbackMethod, NewRoom, Page, PageRequest, Position, RoomFilter, RoomKey, RoomRow, StoreError, receiver_of,
 };
@@ -61,11 +63,6 @@ pub(super) async fn create(db: &Connection, account: AccountSid, mut new: NewRoo
         epoch: 1,
         new,
     })
-}
-
-/// The later of a time and the microsecond after the last one.
-pub(super) fn after(at: Timestamp, last: Option<i64>) -> Timestamp {
-    Timestamp(last.map_or(at.0, |last| at.0.max(last.saturating_add(1))))
 }
 
 async fn insert(db: &Connection, account_id: i64, new: &NewRoom) -> Result<i64, StoreError> {

@@ -4,9 +4,10 @@ use room::{AccountSid, ParticipantSid, Priority, RoomSid, Timestamp, TrackKind, 
 use tokio_postgres::Row;
 
 use super::connection::Connection;
-use super::page::{Created, List, page};
+use super::page::{List, page};
 use super::room_row;
 use super::row::{self, Sid, text};
+use crate::page::Created;
 use crate::{Page, PageRequest, Position, StoreError, TrackKey, TrackRow};
 
 /// Columns that a [`TrackRow`] is read from; they stand first.

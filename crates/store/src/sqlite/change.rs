@@ -11,11 +11,11 @@ use room::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::anonymize;
-use super::event::{self, Event};
-use super::room_row::after;
+use super::event;
 use super::row::{self, signed};
 use super::rules;
 use crate::StoreError;
+use crate::open_room::{About, OpenRoom, Participant, PublishedTrack};
 
 pub(super) fn apply(
     db: &Connection,
@@ -24,50 +24,20 @@ pub(super) fn apply(
     epoch: u64,
     changes: &[Change],
 ) -> Result<(), StoreError> {
-    let mut open = OpenRoom::load(db, account, room, epoch)?;
+    let mut writing = Writing::load(db, account, room, epoch)?;
     for change in changes {
-        open.apply(change)?;
+        writing.apply(change)?;
     }
-    open.save()
+    writing.save()
 }
 
-/// A room in progress while changes are made to it: the columns that they count on.
-struct OpenRoom<'a> {
+/// A room in progress while changes are made to it.
+struct Writing<'a> {
     db: &'a Connection,
-    id: i64,
-    created: Timestamp,
-    calls_back: bool,
-    next_sequence: u64,
-    last_participant: Option<i64>,
-    last_track: Option<i64>,
-    last_left: Option<i64>,
-    completed: bool,
+    room: OpenRoom,
 }
 
-/// What there is to know of a participant's row before a change.
-struct Participant {
-    id: i64,
-    status: ParticipantStatus,
-    created: Timestamp,
-}
-
-/// What there is to know of a track's row before a change.
-struct PublishedTrack {
-    id: i64,
-    participant: i64,
-    enabled: bool,
-    ended: bool,
-    created: Timestamp,
-}
-
-impl PublishedTrack {
-    /// When it changed: after its beginning, so that one which never did can be told from it.
-    fn changed(&self, at: Timestamp) -> Timestamp {
-        after(at, Some(self.created.0))
-    }
-}
-
-impl<'a> OpenRoom<'a> {
+impl<'a> Writing<'a> {
     fn load(db: &'a Connection, account: AccountSid, room: RoomSid, epoch: u64) -> Result<Self, StoreError> {
         let mut query = db.prepare_cached(
             "SELECT r.id, r.created_us, r.status_callback IS NOT NULL AS calls_back, r.next_seq,
@@ -78,8 +48,7 @@ impl<'a> OpenRoom<'a> {
         )?;
         let found = query
             .query_row(params![room.as_bytes(), account.as_bytes()], |row| {
-                let open = Self {
-                    db,
+                let room = OpenRoom {
                     id: row.get("id")?,
                     created: row::time(row, "created_us")?,
                     calls_back: row.get("calls_back")?,
@@ -89,15 +58,12 @@ impl<'a> OpenRoom<'a> {
                     last_left: row.get("last_left_us")?,
                     completed: row.get("completed")?,
                 };
-                Ok((open, row::count(row, "epoch")?))
+                Ok((room, row::count(row, "epoch")?))
             })
             .optional()?;
-        match found {
-            None => Err(StoreError::RoomNotInProgress),
-            Some((open, _)) if open.completed => Err(StoreError::RoomNotInProgress),
-            Some((_, current)) if current != epoch => Err(StoreError::Fenced),
-            Some((open, _)) => Ok(open),
-        }
+        let (room, current) = found.ok_or(StoreError::RoomNotInProgress)?;
+        let room = room.of_epoch(current, epoch)?;
+        Ok(Self { db, room })
     }
 
     fn save(self) -> Result<(), StoreError> {
@@ -108,19 +74,17 @@ impl<'a> OpenRoom<'a> {
                  WHERE id = ?1",
             )?
             .execute(params![
-                self.id,
-                signed(self.next_sequence),
-                self.last_participant,
-                self.last_track,
-                self.last_left,
+                self.room.id,
+                signed(self.room.next_sequence),
+                self.room.last_participant,
+                self.room.last_track,
+                self.room.last_left,
             ])?;
         Ok(())
     }
 
     fn apply(&mut self, change: &Change) -> Result<(), StoreError> {
-        if self.completed {
-            return Err(StoreError::RoomNotInProgress);
-        }
+        self.room.in_progress()?;
         match change {
             Change::ParticipantConnected {
                 participant,
@@ -140,7 +104,9 @@ impl<'a> OpenRoom<'a> {
                 at,
                 duration_s,
             } => self.disconnect(*participant, *at, *duration_s),
-            Change::ParticipantAnonymized { participant } => anonymize::participant(self.db, self.id, *participant),
+            Change::ParticipantAnonymized { participant } => {
+                anonymize::participant(self.db, self.room.id, *participant)
+            }
             Change::SubscribeRules { participant, rules, at } => {
                 let row = self.live_participant(*participant)?;
                 rules::replace(self.db, row.id, rules, at.max(&row.created).0)
@@ -171,8 +137,7 @@ impl<'a> OpenRoom<'a> {
         rules: &Rules,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let created = after(at, self.last_participant);
-        self.last_participant = Some(created.0);
+        let created = self.room.participant_begins(at);
         let inserted = self
             .db
             .prepare_cached(
@@ -182,7 +147,7 @@ impl<'a> OpenRoom<'a> {
             )?
             .insert(params![
                 participant.as_bytes(),
-                self.id,
+                self.room.id,
                 identity,
                 session.0,
                 rules::subscribe_all(rules),
@@ -225,7 +190,7 @@ impl<'a> OpenRoom<'a> {
                  WHERE id = ?1",
             )?
             .execute(params![row.id, ended.0, signed(duration_s)])?;
-        self.last_left = self.last_left.max(Some(ended.0));
+        self.room.participant_left(ended);
         self.end_forgotten_tracks(row.id, ended)?;
         let about = About {
             duration_s: Some(duration_s),
@@ -252,8 +217,7 @@ impl<'a> OpenRoom<'a> {
 
     fn publish(&mut self, participant: ParticipantSid, track: &Track, at: Timestamp) -> Result<(), StoreError> {
         let row = self.live_participant(participant)?;
-        let created = after(at, self.last_track);
-        self.last_track = Some(created.0);
+        let created = self.room.track_begins(at);
         let id = self
             .db
             .prepare_cached(
@@ -337,21 +301,15 @@ impl<'a> OpenRoom<'a> {
                 "SELECT EXISTS (SELECT 1 FROM participants INDEXED BY participants_live
                      WHERE room_id = ?1 AND ended_us IS NULL)",
             )?
-            .query_row(params![self.id], |row| row.get(0))?;
-        if anybody {
-            return Err(StoreError::refused(
-                "a room was completed with participants still in it",
-            ));
-        }
-        let ended = at.max(self.created);
+            .query_row(params![self.room.id], |row| row.get(0))?;
+        let ended = self.room.complete(at, anybody)?;
         self.db
             .prepare_cached(
                 "UPDATE rooms SET status = 'completed', updated_us = ?2, ended_us = ?2,
                      duration_s = ?3
                  WHERE id = ?1",
             )?
-            .execute(params![self.id, ended.0, signed(duration_s)])?;
-        self.completed = true;
+            .execute(params![self.room.id, ended.0, signed(duration_s)])?;
         let about = About {
             duration_s: Some(duration_s),
             ..About::default()
@@ -361,23 +319,14 @@ impl<'a> OpenRoom<'a> {
 
     /// Writes the room's next event, and the callback that is due at `due`.
     fn tell(&mut self, kind: EventKind, at: Timestamp, due: Timestamp, about: About) -> Result<(), StoreError> {
-        let event = Event {
-            room: self.id,
-            sequence: self.next_sequence,
-            kind,
-            at,
-            participant: about.participant,
-            track: about.track,
-            duration_s: about.duration_s,
-        };
-        self.next_sequence += 1;
-        event::append(self.db, &event, self.calls_back.then_some(due))
+        let event = self.room.event(kind, at, about);
+        event::append(self.db, &event, self.room.calls_back.then_some(due))
     }
 
     fn participant(&self, participant: ParticipantSid) -> Result<Participant, StoreError> {
         self.db
             .prepare_cached("SELECT id, status, created_us FROM participants WHERE sid = ?1 AND room_id = ?2")?
-            .query_row(params![participant.as_bytes(), self.id], |row| {
+            .query_row(params![participant.as_bytes(), self.room.id], |row| {
                 Ok(Participant {
                     id: row.get("id")?,
                     status: row::word(row, "status", ParticipantStatus::from_word)?,
@@ -385,15 +334,11 @@ impl<'a> OpenRoom<'a> {
                 })
             })
             .optional()?
-            .ok_or_else(|| StoreError::refused("a participant changed that never was in the room"))
+            .ok_or_else(Participant::missing)
     }
 
     fn live_participant(&self, participant: ParticipantSid) -> Result<Participant, StoreError> {
-        let row = self.participant(participant)?;
-        if row.status == ParticipantStatus::Disconnected {
-            return Err(StoreError::refused("a participant changed that is disconnected"));
-        }
-        Ok(row)
+        self.participant(participant)?.live()
     }
 
     fn track(&self, participant: ParticipantSid, track: TrackSid) -> Result<PublishedTrack, StoreError> {
@@ -404,7 +349,7 @@ impl<'a> OpenRoom<'a> {
                  FROM tracks AS t JOIN participants AS p ON p.id = t.participant_id
                  WHERE t.sid = ?1 AND p.sid = ?2 AND p.room_id = ?3",
             )?
-            .query_row(params![track.as_bytes(), participant.as_bytes(), self.id], |row| {
+            .query_row(params![track.as_bytes(), participant.as_bytes(), self.room.id], |row| {
                 Ok(PublishedTrack {
                     id: row.get("id")?,
                     participant: row.get("participant_id")?,
@@ -414,39 +359,10 @@ impl<'a> OpenRoom<'a> {
                 })
             })
             .optional()?
-            .ok_or_else(|| StoreError::refused("a track changed that its publisher never had"))
+            .ok_or_else(PublishedTrack::missing)
     }
 
     fn live_track(&self, participant: ParticipantSid, track: TrackSid) -> Result<PublishedTrack, StoreError> {
-        let row = self.track(participant, track)?;
-        if row.ended {
-            return Err(StoreError::refused("a track changed that is unpublished"));
-        }
-        Ok(row)
-    }
-}
-
-/// The rows an event is about.
-#[derive(Default)]
-struct About {
-    participant: Option<i64>,
-    track: Option<i64>,
-    duration_s: Option<u64>,
-}
-
-impl About {
-    fn participant(id: i64) -> Self {
-        Self {
-            participant: Some(id),
-            ..Self::default()
-        }
-    }
-
-    fn track(participant: i64, track: i64) -> Self {
-        Self {
-            participant: Some(participant),
-            track: Some(track),
-            duration_s: None,
-        }
+        self.track(participant, track)?.live()
     }
 }

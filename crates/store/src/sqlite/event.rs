@@ -1,21 +1,11 @@
 //! Events, and the outbox entries of those that somebody wants to be called about.
 
-use room::{EventKind, Timestamp};
+use room::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::row::signed;
 use crate::StoreError;
-
-/// An event to be written, by the rows it is about.
-pub(super) struct Event {
-    pub(super) room: i64,
-    pub(super) sequence: u64,
-    pub(super) kind: EventKind,
-    pub(super) at: Timestamp,
-    pub(super) participant: Option<i64>,
-    pub(super) track: Option<i64>,
-    pub(super) duration_s: Option<u64>,
-}
+use crate::open_room::Event;
 
 /// Writes an event; with a time, also the callback that is due then.
 pub(super) fn append(db: &Connection, event: &Event, due: Option<Timestamp>) -> Result<(), StoreError> {

@@ -3,8 +3,9 @@
 use room::{AccountSid, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::page::{Created, List, page};
+use super::page::{List, page};
 use super::{room_row, row};
+use crate::page::Created;
 use crate::{Page, PageRequest, ParticipantFilter, ParticipantRow, ParticipantsOf, Position, RoomKey, StoreError};
 
 /// Columns that a [`ParticipantRow`] is read from; they stand first.

@@ -1,11 +1,13 @@
 //! Rooms: creating, finding and listing them.
 
-use room::{AccountSid, EventKind, RoomSid, RoomStatus, RoomType, Timestamp};
+use room::{AccountSid, EventKind, RoomSid, RoomStatus, RoomType};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::event::{self, Event};
-use super::page::{Created, List, page};
+use super::event;
+use super::page::{List, page};
 use super::{account, row};
+use crate::open_room::{Event, after};
+use crate::page::Created;
 use crate::{
     CallbackMethod, NewRoom, Page, PageRequest, Position, RoomFilter, RoomKey, RoomRow, StoreError, receiver_of,
 };
@@ -56,11 +58,6 @@ pub(super) fn create(db: &Connection, account: AccountSid, mut new: NewRoom) -> 
         epoch: 1,
         new,
     })
-}
-
-/// The later of a time and the microsecond after the last one.
-pub(super) fn after(at: Timestamp, last: Option<i64>) -> Timestamp {
-    Timestamp(last.map_or(at.0, |last| at.0.max(last.saturating_add(1))))
 }
 
 fn insert(db: &Connection, account_id: i64, new: &NewRoom) -> Result<i64, StoreError> {

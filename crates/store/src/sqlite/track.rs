@@ -3,8 +3,9 @@
 use room::{AccountSid, ParticipantSid, Priority, RoomSid, Timestamp, TrackKind, TrackSid};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::page::{Created, List, page};
+use super::page::{List, page};
 use super::{room_row, row};
+use crate::page::Created;
 use crate::{Page, PageRequest, Position, StoreError, TrackKey, TrackRow};
 
 /// Columns that a [`TrackRow`] is read from; they stand first.

@@ -9,8 +9,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomType, Rules, SessionHash, Timestamp};
-use store::{Account, CallbackMethod, NewRoom, PageRequest, ParticipantFilter, Position, SqliteStore, Store};
+use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, Rules, SessionHash, Timestamp};
+use store::conformance::ordinary_room;
+use store::{Account, NewRoom, PageRequest, ParticipantFilter, Position, SqliteStore, Store};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
 const PAGE: u32 = 50;
@@ -61,21 +62,8 @@ fn key(kind: u8, number: u64) -> [u8; 16] {
 async fn create(store: &dyn Store, number: u32) -> RoomSid {
     let sid = RoomSid::from_bytes(key(0, number.into()));
     let room = NewRoom {
-        sid,
-        unique_name: None,
-        kind: RoomType::Group,
-        audio_only: false,
-        large_room: false,
-        ad_hoc: false,
         status_callback: None,
-        status_callback_method: CallbackMethod::Post,
-        max_participants: 50,
-        max_participant_duration_s: 14_400,
-        empty_room_timeout_min: 5,
-        unused_room_timeout_min: 5,
-        video_codecs: Vec::new(),
-        media_region: None,
-        at: Timestamp(0),
+        ..ordinary_room(sid, Timestamp(0))
     };
     store.create_room(ACCOUNT, room).await.unwrap();
     sid

@@ -4,11 +4,10 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use room::{AccountSid, RoomSid, RoomType, Timestamp};
+use room::{AccountSid, RoomSid, Timestamp};
 use rusqlite::Connection;
-use store::{
-    Account, Audit, AuditFilter, CallbackMethod, DatabaseCopy, DatabaseLock, NewRoom, SqliteStore, Store, StoreError,
-};
+use store::conformance::ordinary_room;
+use store::{Account, Audit, AuditFilter, DatabaseCopy, DatabaseLock, NewRoom, SqliteStore, Store, StoreError};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([0xa0; 16]);
 
@@ -18,21 +17,8 @@ fn room_sid(number: u8) -> RoomSid {
 
 async fn create(store: &SqliteStore, number: u8) {
     let new = NewRoom {
-        sid: room_sid(number),
-        unique_name: None,
-        kind: RoomType::Group,
-        audio_only: false,
-        large_room: false,
-        ad_hoc: false,
         status_callback: None,
-        status_callback_method: CallbackMethod::Post,
-        max_participants: 50,
-        max_participant_duration_s: 14_400,
-        empty_room_timeout_min: 5,
-        unused_room_timeout_min: 5,
-        video_codecs: vec!["VP8".to_owned()],
-        media_region: None,
-        at: Timestamp(1),
+        ..ordinary_room(room_sid(number), Timestamp(1))
     };
     store.create_room(ACCOUNT, new).await.unwrap();
 }

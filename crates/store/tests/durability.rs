@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use room::{
-    AccountSid, Change, ParticipantSid, Priority, RoomSid, RoomType, Rules, SessionHash, Timestamp, Track, TrackKind,
-    TrackSid,
+    AccountSid, Change, ParticipantSid, Priority, RoomSid, Rules, SessionHash, Timestamp, Track, TrackKind, TrackSid,
 };
-use store::{Account, CallbackMethod, NewRoom, SqliteStore, Store};
+use store::conformance::ordinary_room;
+use store::{Account, SqliteStore, Store};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
 const ROOMS: u8 = 6;
@@ -110,23 +110,7 @@ async fn create_rooms(path: &Path) {
     let store = SqliteStore::open(path).unwrap();
     store.put_account(Account::new(ACCOUNT)).await.unwrap();
     for number in 0..ROOMS {
-        let room = NewRoom {
-            sid: RoomSid::from_bytes([number; 16]),
-            unique_name: None,
-            kind: RoomType::Group,
-            audio_only: false,
-            large_room: false,
-            ad_hoc: false,
-            status_callback: Some("https://example.com".to_owned()),
-            status_callback_method: CallbackMethod::Post,
-            max_participants: 50,
-            max_participant_duration_s: 14_400,
-            empty_room_timeout_min: 5,
-            unused_room_timeout_min: 5,
-            video_codecs: Vec::new(),
-            media_region: None,
-            at: Timestamp(0),
-        };
+        let room = ordinary_room(RoomSid::from_bytes([number; 16]), Timestamp(0));
         store.create_room(ACCOUNT, room).await.unwrap();
     }
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use room::{
-    AccountSid, Change, ParticipantSid, Priority, RoomSid, RoomType, Rules, SessionHash, Timestamp, Track, TrackKind,
-    TrackSid,
+    AccountSid, Change, ParticipantSid, Priority, RoomSid, Rules, SessionHash, Timestamp, Track, TrackKind, TrackSid,
 };
-use store::{Account, CallbackMethod, NewRoom, Outage, SqliteStore, Store, StoreError};
+use store::conformance::ordinary_room;
+use store::{Account, Outage, SqliteStore, Store, StoreError};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
 const ROOM: RoomSid = RoomSid::from_bytes([2; 16]);
@@ -28,23 +28,7 @@ fn identity(number: u64) -> String {
 async fn open(path: &Path) -> Arc<SqliteStore> {
     let store = SqliteStore::open(path).unwrap();
     store.put_account(Account::new(ACCOUNT)).await.unwrap();
-    let room = NewRoom {
-        sid: ROOM,
-        unique_name: None,
-        kind: RoomType::Group,
-        audio_only: false,
-        large_room: false,
-        ad_hoc: false,
-        status_callback: Some("https://example.com/".to_owned()),
-        status_callback_method: CallbackMethod::Post,
-        max_participants: 50,
-        max_participant_duration_s: 14_400,
-        empty_room_timeout_min: 5,
-        unused_room_timeout_min: 5,
-        video_codecs: vec!["VP8".to_owned()],
-        media_region: None,
-        at: Timestamp(1_000_000),
-    };
+    let room = ordinary_room(ROOM, Timestamp(1_000_000));
     store.create_room(ACCOUNT, room).await.unwrap();
     Arc::new(store)
 }

@@ -3,28 +3,16 @@
 
 use std::task::{Context, Waker};
 
-use room::{AccountSid, RoomSid, RoomType, Timestamp};
-use store::{Account, CallbackMethod, CallbackOutcome, NewRoom, Outage, SqliteStore, Store, StoreError};
+use room::{AccountSid, RoomSid, Timestamp};
+use store::conformance::ordinary_room;
+use store::{Account, CallbackOutcome, NewRoom, Outage, SqliteStore, Store, StoreError};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
 
 fn new_room(sid: u8) -> NewRoom {
     NewRoom {
-        sid: RoomSid::from_bytes([sid; 16]),
-        unique_name: None,
-        kind: RoomType::Group,
-        audio_only: false,
-        large_room: false,
-        ad_hoc: false,
         status_callback: None,
-        status_callback_method: CallbackMethod::Post,
-        max_participants: 50,
-        max_participant_duration_s: 14_400,
-        empty_room_timeout_min: 5,
-        unused_room_timeout_min: 5,
-        video_codecs: vec!["VP8".to_owned()],
-        media_region: None,
-        at: Timestamp(1_000_000),
+        ..ordinary_room(RoomSid::from_bytes([sid; 16]), Timestamp(1_000_000))
     }
 }
 
@@ -133,11 +121,11 @@ async fn attempts_are_kept_with_a_short_error() {
     let at = store.create_room(ACCOUNT, room).await.unwrap().new.at;
     let due = store.lease_callbacks(at, at, 1).await.unwrap();
     let error = "ö".repeat(10_000);
-    for (answer, outcome) in [
-        (Err(error), CallbackOutcome::Retry(at)),
-        (Ok(204), CallbackOutcome::Delivered),
+    for (answer, ended, outcome) in [
+        (Err(error), at, CallbackOutcome::Retry(at)),
+        (Ok(204), Timestamp(at.0 + 1), CallbackOutcome::Delivered),
     ] {
-        let recorded = store.record_callback(due[0].id, at, answer, outcome).await;
+        let recorded = store.record_callback(due[0].id, ended, answer, outcome).await;
         recorded.unwrap();
     }
     drop(store);
@@ -151,7 +139,7 @@ async fn attempts_are_kept_with_a_short_error() {
         .collect::<Result<_, _>>()
         .unwrap();
     let short = "ö".repeat(store::limits::ATTEMPT_ERROR_CHARS);
-    assert_eq!(attempts, [(at.0, None, Some(short)), (at.0, Some(204), None)]);
+    assert_eq!(attempts, [(at.0, None, Some(short)), (at.0 + 1, Some(204), None)]);
 }
 
 #[cfg(unix)]

@@ -39,10 +39,11 @@ pub(super) fn mt(number: u32) -> TrackSid {
     TrackSid::from_bytes(bytes(number))
 }
 
-pub(super) fn new_room(number: u32, name: Option<&str>) -> NewRoom {
+/// A room without a name, whose callbacks go to an example.
+pub fn ordinary_room(sid: RoomSid, at: Timestamp) -> NewRoom {
     NewRoom {
-        sid: room_sid(number),
-        unique_name: name.map(str::to_owned),
+        sid,
+        unique_name: None,
         kind: RoomType::Group,
         audio_only: false,
         large_room: false,
@@ -53,9 +54,18 @@ pub(super) fn new_room(number: u32, name: Option<&str>) -> NewRoom {
         max_participant_duration_s: 14_400,
         empty_room_timeout_min: 5,
         unused_room_timeout_min: 5,
+        video_codecs: vec!["VP8".to_owned()],
+        media_region: None,
+        at,
+    }
+}
+
+pub(super) fn new_room(number: u32, name: Option<&str>) -> NewRoom {
+    NewRoom {
+        unique_name: name.map(str::to_owned),
         video_codecs: vec!["VP8".to_owned(), "H264".to_owned()],
         media_region: Some("us1".to_owned()),
-        at: NOON,
+        ..ordinary_room(room_sid(number), NOON)
     }
 }
 

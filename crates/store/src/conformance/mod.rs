@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+pub use self::fixture::ordinary_room;
 use crate::{BoxFuture, Store};
 
 pub mod accounts;

@@ -231,7 +231,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Records how attempts ended, then leases callbacks that are due, in one transaction: at most `lease.limit`, of
     /// each room only the first that is not done, so that order holds, and each receiver in its turn. A lease that ran
-    /// out is due again. The work is bounded by the attempts, the leases and [`limits`], not by what is due.
+    /// out is due again. An attempt that ended at the moment of the callback's last one is that one, told again after an
+    /// error, and counts once. The work is bounded by the attempts, the leases and [`limits`], not by what is due.
     fn exchange_callbacks(
         &self,
         ended: Vec<EndedAttempt>,

@@ -18,11 +18,13 @@ async fn lease(store: &dyn Store, now: Timestamp, until: Timestamp) -> Vec<DueCa
     store.lease_callbacks(now, until, 100).await.unwrap()
 }
 
+/// An attempt that ended at noon.
 async fn record(store: &dyn Store, callback: &DueCallback, outcome: CallbackOutcome) {
-    store
-        .record_callback(callback.id, NOON, Ok(204), outcome)
-        .await
-        .unwrap();
+    record_at(store, callback, NOON, outcome).await;
+}
+
+async fn record_at(store: &dyn Store, callback: &DueCallback, at: Timestamp, outcome: CallbackOutcome) {
+    store.record_callback(callback.id, at, Ok(204), outcome).await.unwrap();
 }
 
 /// Delivers everything, room by room in order, until nothing is due.
@@ -207,10 +209,10 @@ pub fn a_late_answer_changes_nothing(fresh: Fresh) {
         let second = lease(&*store, NOON, later(NOON, SECOND)).await;
         assert_eq!(first[0].id, second[0].id);
         record(&*store, &second[0], CallbackOutcome::Delivered).await;
-        record(&*store, &first[0], CallbackOutcome::Retry(NOON)).await;
+        record_at(&*store, &first[0], later(NOON, 1), CallbackOutcome::Retry(NOON)).await;
         assert_eq!(store.next_callback().await.unwrap(), None);
         write(&*store, sid, vec![join(1, "alice", NOON)]).await.unwrap();
-        record(&*store, &first[0], CallbackOutcome::Delivered).await;
+        record_at(&*store, &first[0], later(NOON, 2), CallbackOutcome::Delivered).await;
         let told = drain(&*store, NOON).await;
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].event, EventKind::ParticipantConnected);
@@ -219,6 +221,24 @@ pub fn a_late_answer_changes_nothing(fresh: Fresh) {
             .record_callback(i64::MAX, NOON, Ok(200), CallbackOutcome::Delivered)
             .await
             .unwrap();
+    });
+}
+
+/// Who did not hear that an attempt was written tells it again.
+pub fn an_attempt_that_is_told_again_counts_once(fresh: Fresh) {
+    with(fresh, |store| async move {
+        room(&*store).await;
+        let due = lease(&*store, NOON, later(NOON, SECOND)).await;
+        let tells = async |answer, outcome| {
+            let recorded = store.record_callback(due[0].id, later(NOON, 5), answer, outcome);
+            recorded.await.unwrap();
+        };
+        for _ in 0..2 {
+            tells(Err("reset".to_owned()), CallbackOutcome::Retry(later(NOON, SECOND))).await;
+            assert_eq!(store.callback_attempts(due[0].id).await.unwrap().len(), 1);
+        }
+        let again = lease(&*store, later(NOON, SECOND), later(NOON, 2 * SECOND)).await;
+        assert_eq!((again[0].id, again[0].attempts), (due[0].id, 1));
     });
 }
 
@@ -356,7 +376,7 @@ pub fn what_was_given_up_is_delivered_again_in_its_order(fresh: Fresh) {
         for sequence in 0..2 {
             let due = lease(&*store, NOON, later(NOON, SECOND)).await;
             assert_eq!(due[0].sequence, sequence);
-            record(&*store, &due[0], CallbackOutcome::GivenUp).await;
+            record_at(&*store, &due[0], later(NOON, -1), CallbackOutcome::GivenUp).await;
         }
         let under_way = lease(&*store, NOON, later(NOON, SECOND)).await;
         assert_eq!(under_way[0].sequence, 2);
@@ -401,7 +421,7 @@ pub fn one_callback_is_delivered_again_however_it_stands(fresh: Fresh) {
         let again = lease(&*store, NOON, later(NOON, SECOND)).await;
         assert_eq!((again[0].id, again[0].attempts), (told[0].id, 0));
         let hour = CallbackOutcome::Retry(later(NOON, 3600 * SECOND));
-        record(&*store, &again[0], hour).await;
+        record_at(&*store, &again[0], later(NOON, 1), hour).await;
         assert!(lease(&*store, NOON, NOON).await.is_empty());
         assert_eq!(redeliver(&*store, Redelivery::One(told[0].id)).await.count, 1);
         assert_eq!(lease(&*store, NOON, NOON).await.len(), 1);

@@ -92,6 +92,7 @@ macro_rules! conformance_tests {
                 a_retry_waits_and_holds_the_rest_back
                 giving_up_lets_the_next_go_ahead
                 a_late_answer_changes_nothing
+                an_attempt_that_is_told_again_counts_once
                 the_limit_of_a_lease_holds
                 receivers_have_their_turns_and_their_bounds
                 one_exchange_records_and_leases

@@ -201,8 +201,11 @@ pub(super) async fn record(db: &Connection, attempt: &EndedAttempt, now: Timesta
     let Some(room) = hold_room(db, id).await? else {
         return Ok(());
     };
-    let sql = "UPDATE outbox SET attempts = attempts + 1 WHERE id = $1 RETURNING state = 'due'";
-    let Some(entry) = db.query_opt(sql, &[&id]).await? else {
+    // Told again, since those of other rooms could not be written with it: it is counted already.
+    let sql = "UPDATE outbox SET attempts = attempts + 1 WHERE id = $1 AND $2 IS DISTINCT FROM (
+             SELECT at_us FROM attempts WHERE outbox_id = $1 ORDER BY id DESC LIMIT 1)
+         RETURNING state = 'due'";
+    let Some(entry) = db.query_opt(sql, &[&id, &at.0]).await? else {
         return Ok(());
     };
     let (status, error) = match &attempt.answer {

@@ -151,7 +151,7 @@ impl PostgresStore {
 
 impl PostgresStore {
     /// Records how attempts ended, each in the lane of its room. They are durable before anything is leased; if some
-    /// fail, the caller tells all of them again, and an attempt may count twice.
+    /// fail, the caller tells all of them again, and those that were written count once all the same.
     async fn record_ended(&self, ended: Vec<EndedAttempt>, now: Timestamp) -> Result<(), StoreError> {
         if ended.is_empty() {
             return Ok(());

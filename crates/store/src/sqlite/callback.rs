@@ -159,6 +159,14 @@ fn record(db: &Connection, attempt: &EndedAttempt, now: Timestamp) -> Result<(),
         .optional()?;
     // Forgotten meanwhile, after somebody else was done with it.
     let Some((room, due)) = found else { return Ok(()) };
+    let last: Option<i64> = db
+        .prepare_cached("SELECT at_us FROM attempts WHERE outbox_id = ?1 ORDER BY id DESC LIMIT 1")?
+        .query_row(params![id], |row| row.get(0))
+        .optional()?;
+    // Told again by who did not hear that it was written: it is counted already.
+    if last == Some(at.0) {
+        return Ok(());
+    }
     let error = attempt.answer.as_ref().err().map(|text| cut(text));
     db.prepare_cached("INSERT INTO attempts (outbox_id, at_us, status, error) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![id, at.0, attempt.answer.as_ref().ok(), error])?;

@@ -1,15 +1,16 @@
-//! The PostgreSQL backend's own behaviour: outages, commits in doubt, a second server, a stale writer.
-#![allow(clippy::unwrap_used)]
+//! The PostgreSQL backend's own behaviour: outages, commits in doubt, a second server, a stale writer, encryption.
+#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use room::{AccountSid, Change, ParticipantSid, RoomSid, RoomType, Rules, SessionHash, Timestamp};
+use room::{AccountSid, Change, ParticipantSid, RoomSid, Rules, SessionHash, Timestamp};
+use store::conformance::ordinary_room;
 use store::{
-    Account, CallbackMethod, DatabaseUrl, NewRoom, Outage, PageRequest, ParticipantFilter, PostgresStore, Store,
-    StoreError,
+    Account, CallbackFilter, CallbackLease, CallbackOutcome, DatabaseUrl, EndedAttempt, NewRoom, Outage, PageRequest,
+    ParticipantFilter, PostgresStore, Store, StoreError,
 };
 use testkit::postgres::{PostgresServer, Shell, Sync};
 
@@ -23,23 +24,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const DATABASE: &str = "STORE_STALE_WRITER_DATABASE";
 
 fn new_room(sid: RoomSid) -> NewRoom {
-    NewRoom {
-        sid,
-        unique_name: None,
-        kind: RoomType::Group,
-        audio_only: false,
-        large_room: false,
-        ad_hoc: false,
-        status_callback: Some("https://example.com/".to_owned()),
-        status_callback_method: CallbackMethod::Post,
-        max_participants: 50,
-        max_participant_duration_s: 14_400,
-        empty_room_timeout_min: 5,
-        unused_room_timeout_min: 5,
-        video_codecs: vec!["VP8".to_owned()],
-        media_region: None,
-        at: Timestamp(1_000_000),
-    }
+    ordinary_room(sid, Timestamp(1_000_000))
 }
 
 fn join(number: u32) -> Change {
@@ -151,7 +136,7 @@ async fn a_database_that_goes_away_comes_back_with_all_that_was_acknowledged() {
     assert_eq!(store.condition().outage, Some(Outage::Away));
     server.resume();
     until("it works again", async || store.check().await.is_ok()).await;
-    assert_eq!(store.condition().outage, None);
+    until("it says so", async || store.condition().outage.is_none()).await;
     store.write(ACCOUNT, ROOM, 1, vec![join(20)]).await.unwrap();
     assert_eq!(present(&store).await, 21);
 }
@@ -310,6 +295,59 @@ fn a_write_that_was_queued_happens_though_nobody_waits_for_it() {
         let store = PostgresStore::open(&url(&database)).await.unwrap();
         assert_eq!(present(&store).await, 1);
     });
+}
+
+/// Attempts of two rooms end in two transactions. If one of them fails, both are told again; each counts once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_counts_once_though_another_could_not_be_written_with_it() {
+    let server = PostgresServer::shared();
+    let database = server.database();
+    let store = store(&database).await;
+    for number in 3..11 {
+        let other = RoomSid::from_bytes([number; 16]);
+        store.create_room(ACCOUNT, new_room(other)).await.unwrap();
+    }
+    let (now, until) = (Timestamp(2_000_000), Timestamp(9_000_000));
+    let due = store.lease_callbacks(now, until, 100).await.unwrap();
+    assert_eq!(due.len(), 9);
+    let ended: Vec<EndedAttempt> = due
+        .iter()
+        .map(|due| EndedAttempt {
+            id: due.id,
+            at: Timestamp(3_000_000 + due.id),
+            answer: Err("no connection".to_owned()),
+            outcome: CallbackOutcome::Retry(Timestamp(5_000_000)),
+        })
+        .collect();
+    let lease = CallbackLease {
+        now,
+        ..CallbackLease::default()
+    };
+    let broken = due[4].id;
+    let owner = name(&database);
+    server.sql(
+        owner,
+        &format!(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$;
+             CREATE TRIGGER fail BEFORE INSERT ON attempts FOR EACH ROW WHEN (NEW.outbox_id = {broken})
+                 EXECUTE FUNCTION fail()"
+        ),
+    );
+    store
+        .exchange_callbacks(ended.clone(), lease.clone())
+        .await
+        .unwrap_err();
+    let written = "SELECT count(*) FROM attempts";
+    assert_ne!(server.sql(owner, written), "0", "the others were written");
+    server.sql(owner, "DROP TRIGGER fail ON attempts");
+    store.exchange_callbacks(ended.clone(), lease.clone()).await.unwrap();
+    store.exchange_callbacks(ended, lease).await.unwrap();
+    let rows = store.callbacks(CallbackFilter::default(), 0, 100).await.unwrap();
+    assert!(rows.iter().all(|row| row.attempts == 1), "{rows:#?}");
+    assert_eq!(server.sql(owner, written), "9");
+    // Counted once, it is tried again as the schedule of a first attempt says.
+    let again = store.lease_callbacks(Timestamp(5_000_000), until, 100).await.unwrap();
+    assert!(again.len() == 9 && again.iter().all(|due| due.attempts == 1));
 }
 
 /// Versions of rows of participants, and entries of their indexes, that have this text.

@@ -47,6 +47,15 @@ impl PostgresServer {
 
     /// A server of one test.
     pub fn start(sync: Sync) -> Self {
+        Self::start_with(sync, None)
+    }
+
+    /// A server of one test that encrypts for who asks, with this certificate and its key, both PEM.
+    pub fn start_encrypted(certificate: &str, key: &str) -> Self {
+        Self::start_with(Sync::Off, Some((certificate, key)))
+    }
+
+    fn start_with(sync: Sync, encrypted: Option<(&str, &str)>) -> Self {
         let binaries = binaries().unwrap_or_else(|| panic!("{MISSING}"));
         let directory = tempfile::Builder::new().prefix("rotunda-pg-").tempdir().unwrap();
         if is_root() {
@@ -85,8 +94,16 @@ impl PostgresServer {
             databases: AtomicU32::new(0),
             keeper,
         };
+        let ssl = match encrypted {
+            None => String::new(),
+            Some((certificate, key)) => {
+                private(&data.join("server.crt"), certificate);
+                private(&data.join("server.key"), key);
+                "ssl = on\n".to_owned()
+            }
+        };
         let settings = format!(
-            "max_connections = 400\nshared_buffers = 64MB\nunix_socket_directories = ''\nlisten_addresses = '127.0.0.1'\n\
+            "{ssl}max_connections = 400\nshared_buffers = 64MB\nunix_socket_directories = ''\nlisten_addresses = '127.0.0.1'\n\
              fsync = {0}\nfull_page_writes = {0}\nlogging_collector = off\n",
             if sync == Sync::Disk { "on" } else { "off" }
         );
@@ -108,6 +125,13 @@ impl PostgresServer {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
         self.url(&name)
+    }
+
+    /// Name of a copy of a database, to which nobody is connected.
+    pub fn copy_of(&self, database: &str) -> String {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE {database}"));
+        name
     }
 
     /// URL of the database of this name.
@@ -261,6 +285,15 @@ fn binaries() -> Option<PathBuf> {
         let paths = std::env::var_os("PATH")?;
         std::env::split_paths(&paths).find(|path| path.join("initdb").exists() && path.join("postgres").exists())
     })
+}
+
+/// Writes a file for the server alone, as it wants its key to be.
+fn private(path: &Path, content: &str) {
+    std::fs::write(path, content).unwrap();
+    run(Command::new("chmod").arg("600").arg(path));
+    if is_root() {
+        run(Command::new("chown").arg("postgres:").arg(path));
+    }
 }
 
 fn is_root() -> bool {

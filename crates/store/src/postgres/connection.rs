@@ -1,6 +1,8 @@
 //! One connection: its settings, its prepared statements, and what goes with the next statement in one round trip.
 
 use std::collections::HashMap;
+use std::error::Error as _;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,7 +38,7 @@ pub(super) struct Connection {
     deferred: Mutex<Deferred>,
     /// Plans of what was asked since, where a test wants to know.
     #[cfg(test)]
-    plans: Mutex<Option<Vec<String>>>,
+    plans: Mutex<Option<Vec<super::work::Plan>>>,
     /// The server's process, by which it can be ended from another connection.
     pub(super) process: i32,
 }
@@ -77,7 +79,8 @@ impl Connector {
     async fn open(&self) -> Result<Connection, StoreError> {
         let (client, driver) = match &self.tls {
             Some(tls) => {
-                let (client, driver) = self.url.config.connect(tls.clone()).await?;
+                let connected = self.url.config.connect(tls.clone()).await;
+                let (client, driver) = connected.map_err(untrusted)?;
                 (client, tokio::spawn(driver))
             }
             None => {
@@ -114,9 +117,16 @@ fn tls(url: &DatabaseUrl) -> Result<MakeRustlsConnect, StoreError> {
     let mut roots = rustls::RootCertStore::empty();
     match &url.root_certificates {
         Some(path) => {
-            for certificate in CertificateDer::pem_file_iter(path).map_err(StoreError::backend)? {
-                let certificate = certificate.map_err(StoreError::backend)?;
-                roots.add(certificate).map_err(StoreError::backend)?;
+            let unreadable = |why: String| {
+                let path = path.clone();
+                StoreError::backend(NoRoots { path, why })
+            };
+            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))? {
+                let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
+                roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
+            }
+            if roots.is_empty() {
+                return Err(unreadable("it has no certificate".to_owned()));
             }
         }
         None => {
@@ -130,6 +140,37 @@ fn tls(url: &DatabaseUrl) -> Result<MakeRustlsConnect, StoreError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
+}
+
+/// The file that `sslrootcert` names is of no use.
+#[derive(Debug, thiserror::Error)]
+#[error("the authorities' certificates in {} (sslrootcert) cannot be used: {why}", path.display())]
+struct NoRoots {
+    path: PathBuf,
+    why: String,
+}
+
+/// Whom we reached is not whom we meant, as far as anybody can know.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "its certificate is not trusted ({why}): name the file with the certificate of its authority by sslrootcert in the URL, and the host as the certificate has it"
+)]
+struct Untrusted {
+    why: String,
+}
+
+/// Tells a certificate that is not trusted from a connection that fails. It may pass all the same: servers are replaced.
+fn untrusted(error: tokio_postgres::Error) -> StoreError {
+    let io = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    let refused = io.and_then(|io| io.get_ref()?.downcast_ref::<rustls::Error>());
+    let why = match refused {
+        Some(refused @ rustls::Error::InvalidCertificate(_)) => refused.to_string(),
+        _ => return error.into(),
+    };
+    StoreError::Unavailable {
+        outage: Outage::Away,
+        source: Box::new(Untrusted { why }),
+    }
 }
 
 impl Connection {
@@ -196,6 +237,8 @@ impl Connection {
 
     /// Runs a statement that answers no rows; how many rows it is about.
     pub(super) async fn execute(&self, sql: &str, parameters: Parameters<'_>) -> Result<u64, StoreError> {
+        #[cfg(test)]
+        self.plan(sql, parameters).await?;
         let statement = self.statement(sql).await?;
         self.send(self.client.execute(&statement, parameters)).await
     }
@@ -240,22 +283,31 @@ impl Connection {
 
     /// The plans that were noted.
     #[cfg(test)]
-    pub(super) fn explained(&self) -> Vec<String> {
+    pub(super) fn explained(&self) -> Vec<super::work::Plan> {
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         plans.take().unwrap_or_default()
     }
 
+    /// Runs the statement once before its time, to see what it costs; what it writes is taken back, for which a
+    /// transaction has to be under way.
     #[cfg(test)]
     async fn plan(&self, sql: &str, parameters: Parameters<'_>) -> Result<(), StoreError> {
         let is_wanted = self.plans.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         if !is_wanted {
             return Ok(());
         }
-        let sql = format!("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) {sql}");
-        let lines = self.client.query(&sql, parameters).await?;
-        let lines: Vec<&str> = lines.iter().map(|line| line.get(0)).collect();
+        let writes = ["UPDATE ", "INSERT ", "DELETE "].iter().any(|word| sql.contains(word));
+        if writes {
+            self.command("SAVEPOINT plan").await?;
+        }
+        let sql = format!("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {sql}");
+        let rows = self.client.query(&sql, parameters).await?;
+        if writes {
+            self.command("ROLLBACK TO plan").await?;
+        }
+        let plan = super::work::Plan::read(&rows)?;
         if let Some(plans) = &mut *self.plans.lock().unwrap_or_else(PoisonError::into_inner) {
-            plans.push(lines.join("\n"));
+            plans.push(plan);
         }
         Ok(())
     }

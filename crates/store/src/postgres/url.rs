@@ -10,7 +10,7 @@ use tokio_postgres::config::{Host, SslMode};
 use crate::limits;
 
 /// `postgres://user:password@host:port/name?options`, as libpq has it; `sslrootcert` names a file of certificates that are
-/// trusted in place of the system's. Shown, it names host, port and database alone.
+/// trusted in place of the system's. `sslmode=require` looks at certificate and host as `verify-full` does. Shown, it names host, port and database alone.
 #[derive(Clone)]
 pub struct DatabaseUrl {
     pub(super) config: Config,
@@ -26,6 +26,9 @@ pub enum DatabaseUrlError {
     /// It cannot be read.
     #[error("the URL of the database cannot be read: {0}")]
     Malformed(String),
+    /// It asks for less than we do.
+    #[error("the URL of the database has sslmode=verify-ca, which does not look at the host: write verify-full")]
+    HostUnlooked,
     /// A part is not there.
     #[error("the URL of the database names no {0}: postgres://user@host/name")]
     Missing(&'static str),
@@ -47,6 +50,16 @@ impl FromStr for DatabaseUrl {
             .last()
             .and_then(|option| option.strip_prefix("sslrootcert="))
             .map(PathBuf::from);
+        let others: Vec<&str> = others
+            .into_iter()
+            .map(|option| match option {
+                "sslmode=verify-full" => "sslmode=require",
+                option => option,
+            })
+            .collect();
+        if others.contains(&"sslmode=verify-ca") {
+            return Err(DatabaseUrlError::HostUnlooked);
+        }
         let mut config: Config = format!("{address}?{}", others.join("&"))
             .parse()
             .map_err(|error: tokio_postgres::Error| DatabaseUrlError::Malformed(chain(&error)))?;
@@ -146,6 +159,18 @@ mod tests {
             url.with_database("other").to_string(),
             "postgres://db.example.com:5433/other"
         );
+    }
+
+    #[test]
+    fn a_certificate_is_always_looked_at_as_a_whole() {
+        let mode = |mode: &str| {
+            let url = format!("postgres://u@host/name?sslmode={mode}");
+            url.parse::<DatabaseUrl>().map(|url| url.wants_tls())
+        };
+        assert!(mode("require").unwrap() && mode("verify-full").unwrap());
+        assert!(!mode("disable").unwrap());
+        let refused = mode("verify-ca").unwrap_err().to_string();
+        assert!(refused.ends_with("write verify-full"), "{refused}");
     }
 
     #[test]

@@ -1,18 +1,23 @@
-//! Tests that bound the work of a page by what PostgreSQL counts, rows that it read in vain and pages that it touched,
+//! Tests that bound the work of a page and of a lease of callbacks by what PostgreSQL counts, rows that it read in vain and pages that it touched,
 //! not by trusting its plans or a clock.
 #![allow(clippy::unwrap_used)]
 
-use room::{AccountSid, ParticipantStatus, RoomSid, RoomStatus};
+use room::{AccountSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp};
+use serde_json::Value as Json;
 use testkit::postgres::PostgresServer;
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, Type};
 
 use super::connection::{Connection, Connector};
-use super::{participant, room_row, schema};
-use crate::{PageRequest, ParticipantFilter, Position, RoomFilter};
+use super::{callback, participant, room_row, schema};
+use crate::{
+    CallbackLease, CallbackOutcome, EndedAttempt, PageRequest, ParticipantFilter, Position, RoomFilter, StoreError,
+};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
 const ROOM: RoomSid = RoomSid::from_bytes([2; 16]);
-/// Who left the room, in 20 rooms each; and who is live in the room that is asked.
-const LEFT: i64 = 20_000;
+/// Who left the room; and who is live in the room that is asked.
+const LEFT: i64 = 100_000;
 const LIVE: i64 = 40;
 const SIZE: u32 = 50;
 
@@ -74,47 +79,77 @@ fn requests() -> Vec<PageRequest> {
         .collect()
 }
 
-/// The sum of a number that follows this label in the plans, per statement the largest place it has.
-fn sum(plans: &[String], label: &str) -> u64 {
-    let numbers = plans.iter().flat_map(|plan| plan.lines()).filter_map(|line| {
-        let rest = line.split(label).nth(1)?;
-        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        digits.parse::<u64>().ok()
-    });
-    numbers.sum()
+/// What a statement did, as PostgreSQL tells it.
+#[derive(Debug)]
+pub(super) struct Plan(Json);
+
+/// A column as its bytes are: of JSON, its text.
+struct Raw(Vec<u8>);
+
+impl<'a> FromSql<'a> for Raw {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + std::marker::Sync + Send>> {
+        Ok(Self(raw.to_vec()))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
 }
 
-/// Buffers of the whole of each statement: the first such line of its plan.
-fn buffers(plans: &[String]) -> u64 {
-    let first = |plan: &String| {
-        let line = plan.lines().find(|line| line.contains("Buffers:"))?.to_owned();
-        let line = std::slice::from_ref(&line);
-        Some(sum(line, "hit=") + sum(line, "read="))
-    };
-    plans.iter().filter_map(first).sum()
+impl Plan {
+    /// Of what EXPLAIN answered.
+    pub(super) fn read(rows: &[Row]) -> Result<Self, StoreError> {
+        let text: Raw = super::row::get(&rows[0], 0)?;
+        Ok(Self(serde_json::from_slice(&text.0).map_err(StoreError::backend)?))
+    }
+
+    fn root(&self) -> &Json {
+        &self.0[0]["Plan"]
+    }
+
+    /// Pages that all of it touched; what it planned is not in it.
+    fn buffers(&self) -> u64 {
+        let of = |name: &str| self.root()[name].as_u64().unwrap();
+        of("Shared Hit Blocks") + of("Shared Read Blocks")
+    }
+
+    /// Rows that were read in vain, by all its nodes.
+    fn removed(&self) -> u64 {
+        let mut removed = 0;
+        each(self.root(), &mut |node| {
+            let loops = node["Actual Loops"].as_u64().unwrap();
+            let of = |name: &str| node[name].as_u64().unwrap_or_default();
+            removed += loops * (of("Rows Removed by Filter") + of("Rows Removed by Index Recheck"));
+        });
+        removed
+    }
+
+    fn reads_whole_tables(&self) -> bool {
+        let mut found = false;
+        each(self.root(), &mut |node| found |= node["Node Type"] == "Seq Scan");
+        found
+    }
 }
 
-fn assert_bounded(plans: &[String], rows: usize, live: i64, what: &str) {
+fn each(node: &Json, visit: &mut dyn FnMut(&Json)) {
+    visit(node);
+    for child in node["Plans"].as_array().into_iter().flatten() {
+        each(child, visit);
+    }
+}
+
+fn assert_bounded(plans: &[Plan], rows: usize, live: i64, what: &str) {
     assert!(!plans.is_empty());
-    let removed = sum(plans, "Rows Removed by Filter: ") + sum(plans, "Rows Removed by Index Recheck: ");
+    let removed: u64 = plans.iter().map(Plan::removed).sum();
     // Of each statement of a page: the page itself, and what is on its other side.
-    assert!(
-        removed <= 2 * live as u64,
-        "{removed} rows in vain: {what}\n{}",
-        plans.join("\n\n")
-    );
-    let touched = buffers(plans);
+    assert!(removed <= 2 * live as u64, "{removed} rows in vain: {what}\n{plans:#?}");
+    let touched: u64 = plans.iter().map(Plan::buffers).sum();
     let allowed = plans.len() as u64 * BUFFERS_FIXED + BUFFERS_PER_ROW * (rows as u64 + 2 * live as u64);
     assert!(
         touched <= allowed,
-        "{touched} pages touched, {rows} rows: {what}\n{}",
-        plans.join("\n\n")
+        "{touched} pages touched, {rows} rows: {what}\n{plans:#?}"
     );
-    assert!(
-        !plans.iter().any(|plan| plan.contains("Seq Scan")),
-        "{what}\n{}",
-        plans.join("\n\n")
-    );
+    assert!(!plans.iter().any(Plan::reads_whole_tables), "{what}\n{plans:#?}");
 }
 
 #[tokio::test]
@@ -162,5 +197,88 @@ async fn the_work_of_a_page_is_bounded_by_its_rows_and_who_is_live_in_postgres()
                 }
             }
         }
+    }
+}
+
+/// Receivers of callbacks, each with as many that are due; of every other one they are due later.
+const RECEIVERS: i64 = 50;
+
+/// Pages that leasing or recording one callback may touch: its row and index entries, old and new, its event, its room.
+const BUFFERS_PER_CALLBACK: u64 = 60;
+
+/// A callback of each room, the first of it: all due but those of every other receiver.
+async fn with_callbacks() -> Connection {
+    let db = filled().await;
+    db.command(&format!(
+        "UPDATE rooms SET status_callback = 'http://example.com/';
+         INSERT INTO events (room_id, seq, kind, at_us) SELECT id, 0, 'room-created', created_us FROM rooms;
+         INSERT INTO outbox (room_id, event_id, state, receiver, due_us)
+         SELECT e.room_id, e.id, 'due', 'host' || to_char(e.room_id % {RECEIVERS}, 'FM000') || ':80',
+             CASE e.room_id % 2 WHEN 0 THEN e.at_us ELSE 1000000000000000 + e.at_us END
+         FROM events AS e;"
+    ))
+    .await
+    .unwrap();
+    db
+}
+
+fn touched(db: &Connection) -> (u64, String) {
+    let plans = db.explained();
+    assert!(
+        !plans.is_empty() && !plans.iter().any(Plan::reads_whole_tables),
+        "{plans:#?}"
+    );
+    (plans.iter().map(Plan::buffers).sum(), format!("{plans:#?}"))
+}
+
+#[tokio::test]
+async fn the_work_of_leasing_and_recording_callbacks_is_bounded_by_how_many_they_are_in_postgres() {
+    let db = with_callbacks().await;
+    for analyzed in [false, true] {
+        if analyzed {
+            db.command("ANALYZE; DISCARD PLANS").await.unwrap();
+        }
+        let now = Timestamp(LEFT * 1_000_000);
+        let lease = CallbackLease {
+            now,
+            until: Timestamp(now.0 + 60_000_000),
+            limit: 40,
+            per_receiver: 4,
+            ..CallbackLease::default()
+        };
+        let taken = (0..RECEIVERS)
+            .map(|number| (format!("host{number:03}:80"), 4))
+            .collect();
+        let all_taken = CallbackLease { taken, ..lease.clone() };
+        let nothing_due = CallbackLease {
+            now: Timestamp(0),
+            ..lease.clone()
+        };
+        db.command("BEGIN").await.unwrap();
+        for (lease, expected) in [(lease, 40), (all_taken, 0), (nothing_due, 0)] {
+            db.explain();
+            let leased = callback::lease(&db, &lease).await.unwrap();
+            assert_eq!(leased.due.len(), expected);
+            let (pages, plans) = touched(&db);
+            // A step in the index for each receiver, and its turn.
+            let allowed = BUFFERS_FIXED * (3 + RECEIVERS as u64) + BUFFERS_PER_CALLBACK * expected as u64;
+            assert!(pages <= allowed, "{pages} pages touched, {expected} leased\n{plans}");
+            for due in &leased.due {
+                let ended = EndedAttempt {
+                    id: due.id,
+                    at: now,
+                    answer: Ok(204),
+                    outcome: CallbackOutcome::Delivered,
+                };
+                db.explain();
+                callback::record(&db, &ended, now).await.unwrap();
+                let (pages, plans) = touched(&db);
+                assert!(
+                    pages <= BUFFERS_PER_CALLBACK + 4 * BUFFERS_FIXED,
+                    "{pages} pages touched\n{plans}"
+                );
+            }
+        }
+        db.command("ROLLBACK").await.unwrap();
     }
 }

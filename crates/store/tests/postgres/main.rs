@@ -1,6 +1,8 @@
 //! The PostgreSQL backend's own behaviour: outages, commits in doubt, a second server, a stale writer, encryption.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod tls;
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;

@@ -142,7 +142,7 @@ pub fn sentence(backup: &Path, restored: &Restored) -> String {
     format!("restored {}: {rooms}{replaced}", backup.display())
 }
 
-fn percent(done: u64, of: u64) -> u64 {
+pub(crate) fn percent(done: u64, of: u64) -> u64 {
     done.saturating_mul(100).checked_div(of).unwrap_or(100).min(100)
 }
 

@@ -14,8 +14,12 @@ mod callbacks;
 mod faults;
 #[path = "program/load.rs"]
 mod load;
+#[path = "program/moving.rs"]
+mod moving;
 #[path = "program/operator.rs"]
 mod operator;
+#[path = "program/postgres.rs"]
+mod postgres;
 #[path = "program/process.rs"]
 mod process;
 #[path = "program/serve.rs"]

@@ -12,6 +12,7 @@ use std::pin::Pin;
 use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp, TrackSid};
 
 mod account;
+mod archive;
 mod audit;
 mod callback;
 mod check;
@@ -29,6 +30,7 @@ mod sqlite;
 mod track;
 
 pub use account::{Account, ApiKey, SealedSecret, SecretOf};
+pub use archive::{ArchiveError, ArchiveReader, Moved};
 pub use audit::{Audit, AuditFilter, AuditRow};
 pub use callback::{
     AttemptRow, CallbackFilter, CallbackLease, CallbackMethod, CallbackOutcome, CallbackRow, CallbackState,
@@ -38,7 +40,7 @@ pub use check::{CheckProgress, Findings, Invariant, Violation};
 pub use error::{Outage, StoreError};
 pub use page::{Page, PageRequest, Position};
 pub use participant::{LiveParticipant, ParticipantFilter, ParticipantRow, ParticipantsOf};
-pub use postgres::{DatabaseUrl, DatabaseUrlError, PostgresStore};
+pub use postgres::{DatabaseUrl, DatabaseUrlError, PostgresImport, PostgresStore};
 pub use retention::{Expiry, Forgotten};
 pub use room_row::{LiveRoom, NewRoom, RoomFilter, RoomKey, RoomRow};
 #[cfg(feature = "bulk")]

@@ -68,6 +68,10 @@ pub(crate) const EXPUNGE_PAUSE: Duration = Duration::from_millis(20);
 /// Bytes that the write-ahead log keeps on disk when it is begun anew; what is beyond is truncated.
 pub(crate) const WAL_BYTES: i64 = 64 << 20;
 
+/// Bytes of a line of an archive that is imported, far above any row; one that is longer is refused, and nothing is
+/// imported.
+pub const ARCHIVE_LINE_BYTES_MAX: usize = 1 << 20;
+
 /// Broken invariants that a check tells; it does not tell more.
 pub const VIOLATIONS_MAX: usize = 1000;
 

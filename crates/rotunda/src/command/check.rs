@@ -3,18 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use store::{Findings, SqliteStore};
+use store::{Findings, PostgresStore, SqliteStore};
 
 use super::data_dir::DataDir;
 use super::progress::Progress;
-use super::{Failure, print, with_causes};
+use super::{Failure, print, runtime, with_causes};
 use crate::restore;
 use crate::server::DATABASE;
 
 /// Options of the command.
 #[derive(Args)]
 pub(super) struct CheckArgs {
-    /// The database to check, for example a backup [default: that of the data directory]
+    /// The file to check, for example a backup [default: the database of the data directory, or the one of --database-url]
     file: Option<PathBuf>,
     #[command(flatten)]
     data: DataDir,
@@ -22,18 +22,27 @@ pub(super) struct CheckArgs {
 
 /// Prints a line for each invariant that is broken, or one that says that all hold.
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
-    let file = match &args.file {
-        Some(file) => file.clone(),
-        None => args.data.with_file()?.join(DATABASE),
+    let (directory, settings) = args.data.settings()?;
+    let (place, findings, advice) = match (&args.file, settings.database) {
+        (None, Some(url)) => {
+            let mut line = Progress::start();
+            let mut tell = |part| line.tell(&restore::checked(part));
+            let checked = runtime()?.block_on(PostgresStore::check_database(&url, &mut tell));
+            drop(line);
+            let findings =
+                checked.map_err(|error| Failure::Other(format!("{url} cannot be checked: {}", with_causes(&error))))?;
+            (url.to_string(), findings, "save it with pg_dump, restore an older dump")
+        }
+        (file, _) => {
+            let file = file.clone().unwrap_or_else(|| directory.join(DATABASE));
+            let advice = "keep the file, restore a backup with `rotunda restore`";
+            (file.display().to_string(), findings(&file)?, advice)
+        }
     };
-    let findings = findings(&file)?;
     if findings.violations.is_empty() {
         return print(&format!(
-            "{}: every invariant holds ({} rooms, {} participants, {} events)\n",
-            file.display(),
-            findings.rooms,
-            findings.participants,
-            findings.events
+            "{place}: every invariant holds ({} rooms, {} participants, {} events)\n",
+            findings.rooms, findings.participants, findings.events
         ));
     }
     let lines = findings
@@ -48,9 +57,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
         ""
     };
     Err(Failure::Other(format!(
-        "{} breaks its invariants, {at_least}{count} found; keep the file, restore a backup with `rotunda restore`, and \
-         report what was found",
-        file.display()
+        "{place} breaks its invariants, {at_least}{count} found; {advice}, and report what was found"
     )))
 }
 

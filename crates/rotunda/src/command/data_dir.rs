@@ -6,7 +6,7 @@ use clap::Args;
 use store::DatabaseUrl;
 
 use super::{Failure, Options};
-use crate::config::{Data, Raw, Settings, Text};
+use crate::config::{Data, Raw, SecretText, Settings, Text};
 
 /// Options of the command.
 #[derive(Args)]
@@ -17,11 +17,17 @@ pub(super) struct DataDir {
     /// Directory of the database [env: ROTUNDA_DATA_DIR] [default: $XDG_DATA_HOME/rotunda, which is ~/.local/share/rotunda]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<Text>,
+    /// PostgreSQL database in place of the one in the data directory: postgres://user@host/name. With a password only as env ROTUNDA_DATABASE_URL or in a file [env: ROTUNDA_DATABASE_URL]
+    #[arg(long, value_name = "URL")]
+    database_url: Option<SecretText>,
+    /// File whose trimmed content is the URL of the database; instead of --database-url [env: ROTUNDA_DATABASE_URL_FILE]
+    #[arg(long, value_name = "FILE")]
+    database_url_file: Option<Text>,
 }
 
 /// What commands about files say of a database that is in none.
 pub(super) const IS_APART: &str = "the database is PostgreSQL: save it with pg_dump and put it back with pg_restore while \
-     the server is stopped, as docs/operations.md says";
+     the server is stopped, or move it with `rotunda export` and `rotunda import`, as docs/operations.md says";
 
 impl DataDir {
     /// The directory that is meant, whether or not it is there.
@@ -48,6 +54,8 @@ impl DataDir {
             config: self.config.clone(),
             raw: Raw {
                 data_dir: self.data_dir.clone(),
+                database_url: self.database_url.clone(),
+                database_url_file: self.database_url_file.clone(),
                 ..Raw::default()
             },
         };

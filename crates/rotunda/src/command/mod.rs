@@ -10,6 +10,8 @@ mod data_dir;
 mod dev;
 mod drain;
 mod env;
+mod export;
+mod import;
 mod keys;
 mod load;
 mod migrate;
@@ -56,6 +58,7 @@ const EXAMPLES: &str = "Examples:
   rotunda keys create --account AC...             a key for one more application
   rotunda backup /backup/rotunda.db               a copy of the database, while it serves
   rotunda restore /backup/rotunda.db              goes on from the copy, also while it serves
+  rotunda export installation.jsonl               everything, to move it to another database
   rotunda audit --since 7d                        who changed what in the last week
   rotunda callbacks list --state given-up         which status callbacks were not delivered
   rotunda check                                   whether the database is whole
@@ -118,6 +121,19 @@ enum Command {
     /// that the backup knows go on after a few seconds, others end. What was there before is kept
     /// beside, and its name is told.
     Restore(restore::RestoreArgs),
+    /// Writes everything to one file that is of no database, also while the server runs
+    ///
+    /// With `rotunda import` an installation moves from SQLite to PostgreSQL, back, or to another machine. Stop the
+    /// server first to move; what changes after the export is not in it. The file has the secrets of accounts and keys
+    /// sealed, so keep the master key with it. It is readable for its owner alone.
+    #[command(after_help = export::EXAMPLES)]
+    Export(export::ExportArgs),
+    /// Takes everything from a file that `rotunda export` made, into a database that is empty
+    ///
+    /// All of it or nothing: the rows are counted and compared again, and checked as by `rotunda check`, before
+    /// anything is there for a server to see. It needs the master key of the installation that was exported.
+    #[command(after_help = import::EXAMPLES)]
+    Import(import::ImportArgs),
     /// Brings a PostgreSQL database up to date, once, however many start this at the same time
     ///
     /// `rotunda serve` does so by itself; with this it is done before, by a user that may change the schema.
@@ -218,6 +234,8 @@ pub fn main() -> ExitCode {
         Command::Callbacks(command) => callbacks::run(&command),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Load(args) => load::run(&args),

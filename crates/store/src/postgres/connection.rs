@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, NoTls, Row, Statement};
+use tokio_postgres::{Client, CopyInSink, NoTls, Row, RowStream, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::url::DatabaseUrl;
@@ -264,6 +265,17 @@ impl Connection {
         let (before, answer) = tokio::join!(biased; self.client.batch_execute(&commands), call);
         before?;
         Ok(answer?)
+    }
+
+    /// The rows of a statement as they come, however many.
+    pub(super) async fn stream(&self, sql: &str) -> Result<RowStream, StoreError> {
+        let none: [&(dyn ToSql + Sync); 0] = [];
+        Ok(self.client.query_raw(sql, none).await?)
+    }
+
+    /// Begins a COPY into a table.
+    pub(super) async fn copy_in(&self, sql: &str) -> Result<CopyInSink<Bytes>, StoreError> {
+        Ok(self.client.copy_in(sql).await?)
     }
 
     pub(super) async fn query_opt(&self, sql: &str, parameters: Parameters<'_>) -> Result<Option<Row>, StoreError> {

@@ -5,10 +5,12 @@
 
 mod account;
 mod anonymize;
+mod archive;
 mod audit;
 mod callback;
 mod callback_row;
 mod change;
+mod check;
 mod connection;
 mod event;
 mod lane;
@@ -38,6 +40,7 @@ use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, RoomS
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::JoinSet;
 
+pub use self::archive::PostgresImport;
 use self::connection::{Connection, Connector};
 use self::lane::{Lane, Lanes, stopped};
 use self::lock::{Lock, Session};
@@ -45,10 +48,10 @@ use self::outage::Gauge;
 use self::readers::{Reader, Readers, Sees};
 pub use self::url::{DatabaseUrl, DatabaseUrlError};
 use crate::{
-    Account, ApiKey, AttemptRow, Audit, AuditFilter, AuditRow, BoxFuture, CallbackFilter, CallbackLease, CallbackRow,
-    Condition, EndedAttempt, Expiry, Forgotten, LeasedCallbacks, LiveRoom, NewRoom, Page, PageRequest,
-    ParticipantFilter, ParticipantRow, ParticipantsOf, Redelivered, RedeliveryRequest, RoomFilter, RoomKey, RoomRow,
-    Store, StoreError, SubscribeRulesRow, TrackKey, TrackRow,
+    Account, ApiKey, ArchiveError, AttemptRow, Audit, AuditFilter, AuditRow, BoxFuture, CallbackFilter, CallbackLease,
+    CallbackRow, CheckProgress, Condition, EndedAttempt, Expiry, Findings, Forgotten, LeasedCallbacks, LiveRoom,
+    NewRoom, Page, PageRequest, ParticipantFilter, ParticipantRow, ParticipantsOf, Redelivered, RedeliveryRequest,
+    RoomFilter, RoomKey, RoomRow, Store, StoreError, SubscribeRulesRow, TrackKey, TrackRow,
 };
 
 /// A store in a PostgreSQL database, which it shares with no other store.
@@ -242,6 +245,33 @@ impl PostgresStore {
             return Ok(None);
         };
         Ok(Some((row, callback_row::attempts(&db, id).await?)))
+    }
+}
+
+impl PostgresStore {
+    /// Writes all rows of the database to an archive, as of one moment, also while a server has it; how many they are.
+    /// Tells how far it is, and how far it goes. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::read_credentials`]; [`ArchiveError::Io`] if `out` cannot be written.
+    pub async fn export(
+        url: &DatabaseUrl,
+        out: impl std::io::Write,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<u64, ArchiveError> {
+        archive::export(url, out, progress).await
+    }
+
+    /// Checks the invariants of the database, on one snapshot, also while a server has it. Changes nothing. Takes as long
+    /// as reading all of it, and a little memory.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::read_credentials`].
+    pub async fn check_database(
+        url: &DatabaseUrl,
+        progress: &mut dyn FnMut(CheckProgress),
+    ) -> Result<Findings, StoreError> {
+        check::check(&look(url).await?, progress).await
     }
 }
 

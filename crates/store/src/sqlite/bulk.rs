@@ -9,6 +9,7 @@ use room::{AccountSid, ApiKeySid, ParticipantStatus, Priority, RoomStatus, Sessi
 use rusqlite::{Connection, params};
 
 use super::account;
+use super::archive::drop_indexes;
 use super::file::{DatabaseFile, DatabaseLock};
 use crate::{Account, ApiKey, StoreError};
 
@@ -228,16 +229,4 @@ fn add_tracks(db: &Connection, participants: std::ops::Range<u32>) -> Result<(),
         }
     }
     Ok(())
-}
-
-/// Drops the indexes of a table that no constraint needs; how they are made again.
-fn drop_indexes(db: &Connection, table: &str) -> Result<Vec<String>, StoreError> {
-    let indexes = db
-        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1 AND sql IS NOT NULL")?
-        .query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<Vec<(String, String)>, _>>()?;
-    for (name, _) in &indexes {
-        db.execute_batch(&format!("DROP INDEX {name}"))?;
-    }
-    Ok(indexes.into_iter().map(|(_, sql)| sql).collect())
 }

@@ -4,7 +4,7 @@
 //! synced. It has no write-ahead log beside it, so one file is all of it.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,10 @@ use tempfile::NamedTempFile;
 
 use super::audit;
 use super::file::{self, DatabaseLock};
-use crate::{Account, ApiKey, Audit, CheckProgress, Findings, SealedSecret, SecretOf, SqliteStore, StoreError, limits};
+use crate::{
+    Account, ApiKey, ArchiveError, ArchiveReader, Audit, CheckProgress, Findings, Moved, SealedSecret, SecretOf,
+    SqliteStore, StoreError, limits,
+};
 
 /// Pages of a step: some megabytes, after which progress is told.
 const PAGES: i32 = 1024;
@@ -52,14 +55,8 @@ impl DatabaseCopy {
     /// full.
     pub fn make(from: &Path, directory: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Self, StoreError> {
         let source = file::look(from)?;
-        let file = tempfile::Builder::new()
-            .prefix(".rotunda-copy-")
-            .tempfile_in(directory)
-            .map_err(|source| StoreError::NotWritable {
-                path: directory.to_owned(),
-                source,
-            })?;
-        let mut to = Connection::open(file.path())?;
+        let copy = Self::nameless(directory)?;
+        let mut to = Connection::open(copy.file.path())?;
         // Held over all steps: else each write to the source would start the copy anew.
         let snapshot = source.unchecked_transaction()?;
         snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
@@ -79,6 +76,36 @@ impl DatabaseCopy {
         // The copy has the mode of its source, with a log beside it, until it is told otherwise.
         to.pragma_update(None, "journal_mode", "DELETE")?;
         to.close().map_err(|(_, error)| error)?;
+        Ok(copy)
+    }
+
+    /// Makes a database of the rows of an archive, in a nameless file in `directory`, readable for its owner alone, and
+    /// reads them again; what was moved. Tells how far it is, and how far it goes.
+    ///
+    /// # Errors
+    /// Those of the archive; [`StoreError::NotWritable`] if the directory is not writable, [`StoreError::Unavailable`] if
+    /// the disk is full, [`StoreError::Backend`] if rows contradict each other. Nothing is left then.
+    pub fn of_archive<R: BufRead>(
+        archive: &mut ArchiveReader<R>,
+        directory: &Path,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(Self, Moved), ArchiveError> {
+        let copy = Self::nameless(directory)?;
+        let mut db = Connection::open(copy.file.path()).map_err(StoreError::from)?;
+        file::migrate(&mut db)?;
+        let moved = super::archive::import(&db, archive, progress)?;
+        db.close().map_err(|(_, error)| StoreError::from(error))?;
+        Ok((copy, moved))
+    }
+
+    fn nameless(directory: &Path) -> Result<Self, StoreError> {
+        let file = tempfile::Builder::new()
+            .prefix(".rotunda-copy-")
+            .tempfile_in(directory)
+            .map_err(|source| StoreError::NotWritable {
+                path: directory.to_owned(),
+                source,
+            })?;
         Ok(Self {
             file,
             directory: directory.to_owned(),

@@ -6,6 +6,7 @@
 
 mod account;
 mod anonymize;
+mod archive;
 mod audit;
 #[cfg(feature = "bulk")]
 mod bulk;
@@ -48,11 +49,11 @@ use self::outage::Gauge;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::{
-    Account, ApiKey, AttemptRow, Audit, AuditFilter, AuditRow, BoxFuture, CallbackFilter, CallbackLease, CallbackRow,
-    CheckProgress, Condition, EndedAttempt, Expiry, Findings, Forgotten, Invariant, LeasedCallbacks, LiveRoom, NewRoom,
-    Outage, Page, PageRequest, ParticipantFilter, ParticipantRow, ParticipantsOf, Redelivered, RedeliveryRequest,
-    RoomFilter, RoomKey, RoomRow, SealedSecret, SecretOf, Store, StoreError, SubscribeRulesRow, TrackKey, TrackRow,
-    limits,
+    Account, ApiKey, ArchiveError, AttemptRow, Audit, AuditFilter, AuditRow, BoxFuture, CallbackFilter, CallbackLease,
+    CallbackRow, CheckProgress, Condition, EndedAttempt, Expiry, Findings, Forgotten, Invariant, LeasedCallbacks,
+    LiveRoom, NewRoom, Outage, Page, PageRequest, ParticipantFilter, ParticipantRow, ParticipantsOf, Redelivered,
+    RedeliveryRequest, RoomFilter, RoomKey, RoomRow, SealedSecret, SecretOf, Store, StoreError, SubscribeRulesRow,
+    TrackKey, TrackRow, limits,
 };
 
 /// A store in one SQLite file, or in none that outlives it.
@@ -199,9 +200,22 @@ impl SqliteStore {
         check::check(path, progress)
     }
 
+    /// Writes all rows of the database in this file to an archive, as of one moment, also while another process has it
+    /// open; how many they are. Tells how far it is, and how far it goes. Changes nothing.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Unsealed`]; [`ArchiveError::Io`] if `out` cannot be written; as [`SqliteStore::check_file`].
+    pub fn export(
+        path: &Path,
+        out: impl std::io::Write,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<u64, ArchiveError> {
+        archive::export(path, out, progress)
+    }
+
     /// The invariants that [`SqliteStore::check_file`] checks.
     pub fn invariants() -> Vec<Invariant> {
-        check::invariants().collect()
+        crate::check::invariants().collect()
     }
 
     fn start(mut file: DatabaseFile) -> Result<Self, StoreError> {

@@ -1,7 +1,7 @@
-//! `kill -9` under load, each time with a power failure: what was not synced is gone. The history
-//! over all restarts contradicts nothing, and the database keeps its invariants.
+//! `kill -9` under load, each time with a power failure: what was not synced is gone; or, with the rows in PostgreSQL, of
+//! the server alone. The history over all restarts contradicts nothing, and the database keeps its invariants.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -14,6 +14,7 @@ use room::{AccountSid, ApiKeySid};
 use rotunda::credentials::ApiKey;
 use testkit::fault_layer::{FaultLayer, Faults};
 use testkit::history::Touches;
+use testkit::postgres::{PostgresServer, Sync};
 
 use crate::random::seed;
 use crate::receiver::Receiver;
@@ -98,7 +99,11 @@ pub(crate) fn key() -> ApiKey {
 
 /// What `rotunda check` says against the database, if anything.
 pub(crate) fn broken_invariants(directory: &Path) -> Option<String> {
-    let checked = program().args(["check", "--data-dir"]).arg(directory).output().unwrap();
+    said_against(program().args(["check", "--data-dir"]).arg(directory))
+}
+
+fn said_against(check: &mut Command) -> Option<String> {
+    let checked = check.output().unwrap();
     let said = [checked.stdout, checked.stderr].concat();
     (!checked.status.success()).then(|| String::from_utf8_lossy(&said).into_owned())
 }
@@ -113,12 +118,59 @@ pub(crate) fn port(dice: &mut Rng) -> u16 {
     }
 }
 
+/// Where the rows are.
+enum Rows {
+    /// In a file, over a layer that loses what was not synced.
+    File(FaultLayer),
+    /// In the PostgreSQL database with this URL, which outlives the server.
+    Apart(String),
+}
+
+impl Rows {
+    fn env(&self) -> Vec<(OsString, OsString)> {
+        match self {
+            Self::File(layer) => layer
+                .env()
+                .into_iter()
+                .map(|(name, value)| (name.into(), value))
+                .collect(),
+            Self::Apart(url) => vec![("ROTUNDA_DATABASE_URL".into(), url.into())],
+        }
+    }
+
+    /// Ends the server at once: changes that were not synced, and those of them that are gone.
+    fn crash(&self, child: &mut Child, torn: Option<u64>) -> (usize, usize) {
+        match self {
+            Self::File(layer) => {
+                let lost = layer.crash(child, torn);
+                (lost.unsynced, lost.dropped)
+            }
+            Self::Apart(_) => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                (0, 0)
+            }
+        }
+    }
+
+    fn broken_invariants(&self, data: &Path) -> Option<String> {
+        match self {
+            Self::File(_) => broken_invariants(data),
+            Self::Apart(_) => said_against(program().args(["check", "--data-dir"]).arg(data).envs(self.env())),
+        }
+    }
+}
+
 async fn run(kills: u64, seed: u64, wrong: Faults, patience: Duration) -> Report {
-    let mut dice = Rng::with_seed(seed);
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let layer = FaultLayer::new(&data);
     layer.set(wrong);
+    run_on(Rows::File(layer), &data, kills, seed, patience).await
+}
+
+async fn run_on(rows: Rows, data: &Path, kills: u64, seed: u64, patience: Duration) -> Report {
+    let mut dice = Rng::with_seed(seed);
     let port = port(&mut dice);
     let receiver = Receiver::start(seed, None).await;
     let user = (ACCOUNT.to_owned(), AUTH_TOKEN.to_owned());
@@ -129,7 +181,7 @@ async fn run(kills: u64, seed: u64, wrong: Faults, patience: Duration) -> Report
         receiver.url.clone(),
     ));
     receiver.tells(&world);
-    let mut child = start(&data, port, layer.env()).await;
+    let mut child = start(data, port, rows.env()).await;
     let stop = Arc::new(AtomicBool::new(false));
     let workers: Vec<_> = (0..WORKERS)
         .map(|worker| tokio::spawn(work(Arc::clone(&world), seed ^ worker, u64::MAX, Arc::clone(&stop))))
@@ -147,14 +199,14 @@ async fn run(kills: u64, seed: u64, wrong: Faults, patience: Duration) -> Report
         world.set_up(false);
         // Every other time all is lost that may be; else a part of it.
         let torn = dice.bool().then(|| dice.u64(..));
-        let lost = layer.crash(&mut child, torn);
+        let (unsynced, dropped) = rows.crash(&mut child, torn);
         world.recorder.dead();
-        report.unsynced += lost.unsynced;
-        report.dropped += lost.dropped;
+        report.unsynced += unsynced;
+        report.dropped += dropped;
         if kill % CHECK_EVERY == 0 || kill == kills {
-            report.faults.extend(broken_invariants(&data));
+            report.faults.extend(rows.broken_invariants(data));
         }
-        child = start(&data, port, layer.env()).await;
+        child = start(data, port, rows.env()).await;
         world.recorder.over(death);
         world.set_up(true);
         if kill % 50 == 0 {
@@ -171,7 +223,7 @@ async fn run(kills: u64, seed: u64, wrong: Faults, patience: Duration) -> Report
     let history = settle(&world, &receiver, patience).await;
     child.kill().unwrap();
     child.wait().unwrap();
-    report.faults.extend(broken_invariants(&data));
+    report.faults.extend(rows.broken_invariants(data));
     report.faults.extend(faults(&world, &history));
     (report.facts, report.deeds) = (history.facts.len(), history.deeds.len());
     report
@@ -182,12 +234,39 @@ async fn fifteen_kills_lose_nothing_and_invent_nothing() {
     passes(15, seed()).await;
 }
 
-/// `scripts/soak kills [COUNT] [SEED]`.
+/// Those of the server alone: what was acknowledged is PostgreSQL's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_kills_over_postgres_lose_nothing_and_invent_nothing() {
+    passes_over_postgres(5, seed()).await;
+}
+
+/// `scripts/soak kills [COUNT] [SEED] [postgres]`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes as long as it is told to: scripts/soak kills"]
 async fn soak() {
     let count = std::env::var("TRUTH_KILLS").map_or(1000, |count| count.parse().unwrap());
-    passes(count, seed()).await;
+    match std::env::var("TRUTH_STORE").as_deref() {
+        Ok("postgres") => passes_over_postgres(count, seed()).await,
+        _ => passes(count, seed()).await,
+    }
+}
+
+async fn passes_over_postgres(kills: u64, seed: u64) {
+    println!("seed {seed}");
+    let directory = tempfile::tempdir().unwrap();
+    let server = PostgresServer::start(Sync::Disk);
+    let rows = Rows::Apart(server.database());
+    let report = run_on(rows, &directory.path().join("data"), kills, seed, SETTLED_WITHIN).await;
+    println!(
+        "{kills} kills over PostgreSQL: {} facts, {} deeds",
+        report.facts, report.deeds
+    );
+    assert!(
+        report.faults.is_empty(),
+        "{:#?}\nagain: scripts/soak kills {kills} {seed} postgres",
+        report.faults
+    );
+    assert!(report.facts > 0 && report.deeds > 0);
 }
 
 async fn passes(kills: u64, seed: u64) {

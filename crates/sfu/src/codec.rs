@@ -236,22 +236,6 @@ fn h264_starts_keyframe(payload: &[u8]) -> bool {
     }
 }
 
-/// The newest block of a RED payload (RFC 2198 section 3), if it is of the payload type named.
-pub(crate) fn red_primary(payload: &[u8], payload_type: u8) -> Option<&[u8]> {
-    let mut at = 0;
-    let mut redundant = 0;
-    loop {
-        let header = *payload.get(at)?;
-        if header & 0x80 == 0 {
-            let primary = payload.get(at + 1 + redundant..)?;
-            return (header == payload_type).then_some(primary);
-        }
-        let length = u16::from_be_bytes([*payload.get(at + 2)?, *payload.get(at + 3)?]) & 0x3ff;
-        redundant += usize::from(length);
-        at += 4;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,15 +324,6 @@ mod tests {
         assert!(!starts_keyframe(&vp9, &[0xc8, 0x01]));
     }
 
-    #[test]
-    fn the_newest_block_is_taken_out_of_red() {
-        let one_redundant = [0x80 | 111, 0x0f, 0x00, 2, 111, 0xaa, 0xbb, 1, 2, 3];
-        assert_eq!(red_primary(&one_redundant, 111), Some(&[1, 2, 3][..]));
-        assert_eq!(red_primary(&[111, 9], 111), Some(&[9][..]));
-        assert_eq!(red_primary(&[111, 9], 110), None);
-        assert_eq!(red_primary(&[0x80 | 111, 0, 3, 0xff, 111], 111), None);
-    }
-
     proptest! {
         #[test]
         fn no_payload_panics(payload in prop::collection::vec(any::<u8>(), 0..64)) {
@@ -356,7 +331,6 @@ mod tests {
                 CodecFormat::H264 { packetization_mode: 1, profile_level_id: 0 }] {
                 starts_keyframe(&format, &payload);
             }
-            red_primary(&payload, 111);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use negotiation::{Codec, CodecFormat, Fingerprint, MediaKind, NegotiatedSession, Sctp, Section};
 
-use crate::codec::{PayloadMap, red_primary, starts_keyframe};
+use crate::codec::{PayloadMap, starts_keyframe};
 use crate::engine::{
     Bindings, ChannelHandle, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled, Received,
     RecvHandle, Reliability, RtcEngines, SendHandle, SendPacket, SenderReport, Written,
@@ -15,6 +15,7 @@ use crate::engine::{
 use crate::fixture::{check, codec, path, receive, send, video};
 use crate::plane::Plane;
 use crate::stun::BindingRequest;
+use crate::wire::red;
 use crate::{Command, Route, RouteMedia, TransportId, fixture};
 
 /// Reads a check, verifies it and answers.
@@ -46,7 +47,7 @@ pub fn payload(bytes: &[u8]) {
     for format in &formats {
         starts_keyframe(format, payload);
     }
-    if let Some(primary) = red_primary(payload, *first) {
+    if let Some(primary) = red::primary(payload, *first) {
         assert!(primary.len() < payload.len());
     }
     let publisher: Vec<Codec> = (0..)

@@ -20,11 +20,15 @@ mod keyframe;
 mod limits;
 mod plane;
 mod rewrite;
+#[allow(dead_code, unused_imports, reason = "the engine that uses all of it is being built")]
+mod srtp;
 mod stats;
 mod stun;
 mod track;
 mod transport;
 mod udp;
+#[allow(dead_code, reason = "the engine that uses all of it is being built")]
+mod wire;
 mod worker;
 
 use std::fmt;

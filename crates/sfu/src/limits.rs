@@ -88,6 +88,23 @@ pub(crate) const COMMANDS_PER_TURN: usize = 8;
 /// SSRCs of one transport in sections whose description named none; packets of more are dropped.
 pub(crate) const UNDECLARED_SSRCS_MAX: usize = 8;
 
+/// Packets of one SRTP stream, in words of 64, of which it is known whether they were there: late ones up to so far
+/// behind are opened, and sealed. RFC 3711 section 3.3.2 asks for 64 packets; video with retransmissions wants more.
+pub(crate) const SRTP_WINDOW_WORDS: usize = 16;
+
+/// The same of the RTCP of one sender.
+pub(crate) const SRTCP_WINDOW_WORDS: usize = 2;
+
+/// SSRCs that are sealed with one key. None is forgotten, since their numbers must not be used twice; at the bound
+/// nothing of another SSRC is sealed.
+pub(crate) const SEALED_SSRCS_MAX: usize = 8192;
+
+/// SSRCs of one client that are opened, and as many past ones that are remembered; more are not opened.
+pub(crate) const OPENED_SSRCS_MAX: usize = 2048;
+
+/// Senders of RTCP of one client whose replays are known; the one that was silent for longest goes.
+pub(crate) const SRTCP_SSRCS_MAX: usize = 1024;
+
 /// Layers of one track; more are ignored.
 pub(crate) const LAYERS_MAX: usize = 4;
 

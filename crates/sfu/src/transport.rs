@@ -16,6 +16,7 @@ use crate::ice::IceLite;
 use crate::keyframe::KeyframeBudget;
 use crate::limits;
 use crate::track::TrackKey;
+use crate::wire::Kind;
 use crate::{Route, TransportId};
 
 /// An engine whose panics end its transport and nothing else.
@@ -120,17 +121,11 @@ impl Allowance {
     /// Whether this datagram is within what the client may send.
     pub(crate) fn take(&mut self, datagram: &[u8]) -> bool {
         self.datagrams = self.datagrams.saturating_add(1);
-        if is_rtcp(datagram) {
+        if Kind::of(datagram) == Some(Kind::Rtcp) {
             self.rtcp_bytes = self.rtcp_bytes.saturating_add(datagram.len());
         }
         self.datagrams <= limits::DATAGRAMS_PER_TICK && self.rtcp_bytes <= limits::RTCP_BYTES_PER_TICK
     }
-}
-
-/// Whether it is feedback and not media: RFC 5761 section 4 has packet types of RTCP where RTP has marker and payload
-/// type.
-pub(crate) fn is_rtcp(datagram: &[u8]) -> bool {
-    matches!(datagram, [128..=191, 192..=223, ..])
 }
 
 /// A stream towards a subscriber.

@@ -31,8 +31,9 @@ use crate::limits;
 use crate::stats::Stats;
 use crate::stun::BindingRequest;
 use crate::track::{Track, TrackKey};
-use crate::transport::{Allowance, Guarded, Phase, Transport, guard, is_rtcp, sound};
+use crate::transport::{Allowance, Guarded, Phase, Transport, guard, sound};
 use crate::udp::Outgoing;
+use crate::wire::Kind;
 use crate::{Command, Event, LostReason, Route, TransportId};
 
 /// How often what has no timer of its own is looked at: layers, silence, old addresses.
@@ -120,12 +121,11 @@ impl<E: Engines> Plane<E> {
             self.stats.dropped_too_large += 1;
             return;
         }
-        match datagram.first() {
-            // RFC 7983: how STUN, DTLS and SRTP share a port.
-            Some(0..=3) => self.handle_check(path, datagram, now),
-            Some(20..=63) => self.handle_dtls(path, datagram, now),
-            Some(128..=191) => self.handle_media(path, datagram, now),
-            _ => self.stats.dropped_unknown_address += 1,
+        match Kind::of(datagram) {
+            Some(Kind::Stun) => self.handle_check(path, datagram, now),
+            Some(Kind::Dtls) => self.handle_dtls(path, datagram, now),
+            Some(kind @ (Kind::Rtp | Kind::Rtcp)) => self.handle_media(path, kind, datagram, now),
+            None => self.stats.dropped_unknown_address += 1,
         }
     }
 
@@ -347,12 +347,12 @@ impl<E: Engines> Plane<E> {
         self.handshakes.push_back((id, datagram.to_vec()));
     }
 
-    fn handle_media(&mut self, path: Path, datagram: &[u8], now: Instant) {
+    fn handle_media(&mut self, path: Path, kind: Kind, datagram: &[u8], now: Instant) {
         let Some(id) = self.by_address.get(&path.remote).copied() else {
             self.stats.dropped_unknown_address += 1;
             return;
         };
-        if is_rtcp(datagram) || (self.backlog.is_empty() && !self.is_turn_full()) {
+        if kind == Kind::Rtcp || (self.backlog.is_empty() && !self.is_turn_full()) {
             return self.receive_allowed(id, datagram, now);
         }
         if self.allows(id, datagram, now)

@@ -11,6 +11,7 @@ use crate::codec::{self, Target, Vp8Header};
 use crate::engine::{Engine, Engines, Packet, SendHandle, SendPacket, SenderReport};
 use crate::forwarder::Arrived;
 use crate::track::TrackKey;
+use crate::wire::red;
 
 impl<E: Engines> Plane<E> {
     /// A packet of a publisher goes to all who receive its track.
@@ -72,7 +73,7 @@ impl<E: Engines> Plane<E> {
                 Target::Same(payload_type) => (payload_type, Some(packet.payload.clone())),
                 Target::Unwrapped(payload_type) => {
                     let inner = || match track.codec(packet.payload_type).map(|codec| &codec.format) {
-                        Some(CodecFormat::Red { of }) => codec::red_primary(&packet.payload, *of).map(Arc::from),
+                        Some(CodecFormat::Red { of }) => red::primary(&packet.payload, *of).map(Arc::from),
                         _ => None,
                     };
                     (payload_type, opened.get_or_insert_with(inner).clone())

@@ -9,6 +9,8 @@ mod clock;
 mod codec;
 mod early;
 mod engine;
+#[allow(dead_code, reason = "the engine that uses all of it is being built")]
+mod feedback;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fixture;
 mod forwarder;

@@ -105,6 +105,24 @@ pub(crate) const OPENED_SSRCS_MAX: usize = 2048;
 /// Senders of RTCP of one client whose replays are known; the one that was silent for longest goes.
 pub(crate) const SRTCP_SSRCS_MAX: usize = 1024;
 
+/// Packets of one stream that are missed; at the bound the oldest is missed no more.
+pub(crate) const NACK_MISSING_MAX: usize = 256;
+
+/// A gap of more packets is an outage: none of them is asked for.
+pub(crate) const NACK_GAP_MAX: u64 = 256;
+
+/// How often a packet is asked for.
+pub(crate) const NACK_ASKS_MAX: u8 = 10;
+
+/// How long a packet is missed: later it would be of no use.
+pub(crate) const NACK_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// Arrivals that a client was not told of by transport-wide feedback; the oldest is left out.
+pub(crate) const ARRIVALS_MAX: usize = 512;
+
+/// Packets sent to a client of which it told nothing yet; the oldest is forgotten.
+pub(crate) const SENT_PACKETS_MAX: usize = 2048;
+
 /// Layers of one track; more are ignored.
 pub(crate) const LAYERS_MAX: usize = 4;
 

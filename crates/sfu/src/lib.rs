@@ -20,6 +20,9 @@ pub mod fuzz;
 mod ice;
 mod keyframe;
 mod limits;
+#[cfg(feature = "measuring")]
+#[doc(hidden)]
+pub mod measure;
 mod plane;
 mod rewrite;
 #[allow(dead_code, unused_imports, reason = "the engine that uses all of it is being built")]
@@ -28,6 +31,7 @@ mod stats;
 mod stun;
 mod track;
 mod transport;
+#[allow(dead_code, reason = "the engine that uses all of it is being built")]
 mod udp;
 #[allow(dead_code, reason = "the engine that uses all of it is being built")]
 mod wire;

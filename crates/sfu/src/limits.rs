@@ -6,10 +6,11 @@ use std::time::Duration;
 /// below the engine's packet buffer of 2000 bytes with room for headers.
 pub(crate) const DATAGRAM_BYTES_MAX: usize = 1700;
 
-/// Datagrams taken by one receive call. More would make the first wait for the last.
-pub(crate) const RECEIVE_BATCH_MAX: usize = 64;
+/// Messages taken by one receive call: a datagram each, or up to 64 that the kernel joined. More would make the first wait
+/// for the last.
+pub(crate) const RECEIVE_BATCH_MAX: usize = 32;
 
-/// Datagrams handed over by one send call.
+/// Messages handed over by one send call: a datagram each, or up to 64 of one size to one client.
 pub(crate) const SEND_BATCH_MAX: usize = 64;
 
 /// Datagrams that wait for the end of a turn before they are sent early. Bounds memory, not loss.

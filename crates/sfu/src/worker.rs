@@ -16,7 +16,7 @@ use crate::engine::Engines;
 use crate::limits;
 use crate::plane::Plane;
 use crate::stats::SharedStats;
-use crate::udp::Socket;
+use crate::udp::{Flushed, Socket};
 
 /// Batches taken before timers get their turn, under a flood. Media beyond what a turn can carry is only put aside, so
 /// the socket's buffer is emptied faster than it fills.
@@ -131,38 +131,33 @@ impl<E: Engines> Worker<E> {
     fn take_datagrams(&mut self) {
         let began = Instant::now();
         for _ in 0..BATCHES_PER_TURN {
-            let count = match self.socket.receive() {
-                Ok(count) => count,
-                Err(error) => {
-                    // A datagram of ours came back as unreachable: reported here, about another.
-                    tracing::trace!(%error, "receiving failed");
-                    0
-                }
-            };
+            if let Err(error) = self.socket.receiver.receive() {
+                // A datagram of ours came back as unreachable: reported here, about another.
+                tracing::trace!(%error, "receiving failed");
+            }
             let now = Instant::now();
-            for index in 0..count {
-                let (path, datagram) = self.socket.datagram(index);
+            for (path, datagram) in self.socket.receiver.datagrams() {
                 self.plane.handle_datagram(path, datagram, now);
                 if self.plane.outgoing.len() >= limits::SEND_QUEUE_MAX {
-                    let flushed = self.socket.flush(&mut self.plane.outgoing);
+                    let flushed = self.socket.sender.flush(&mut self.plane.outgoing);
                     count_flushed(&mut self.plane, flushed);
                 }
             }
             // What a datagram costs is the sender's choice, so a turn is bounded by time, too: media that was put aside
             // must not grow old because of it.
-            if count < limits::RECEIVE_BATCH_MAX || began.elapsed() >= limits::TURN_TIME_MAX {
+            if !self.socket.receiver.is_full() || began.elapsed() >= limits::TURN_TIME_MAX {
                 return;
             }
         }
     }
 
     fn send(&mut self) {
-        let flushed = self.socket.flush(&mut self.plane.outgoing);
+        let flushed = self.socket.sender.flush(&mut self.plane.outgoing);
         count_flushed(&mut self.plane, flushed);
     }
 }
 
-fn count_flushed<E: Engines>(plane: &mut Plane<E>, flushed: crate::udp::Flushed) {
+fn count_flushed<E: Engines>(plane: &mut Plane<E>, flushed: Flushed) {
     plane.stats.datagrams_out += flushed.datagrams;
     plane.stats.bytes_out += flushed.bytes;
     plane.stats.dropped_send += flushed.refused;

@@ -32,7 +32,7 @@ use crate::stats::Stats;
 use crate::stun::BindingRequest;
 use crate::track::{Track, TrackKey};
 use crate::transport::{Allowance, Guarded, Phase, Transport, guard, sound};
-use crate::udp::Outgoing;
+use crate::udp::Outbox;
 use crate::wire::Kind;
 use crate::{Command, Event, LostReason, Route, TransportId};
 
@@ -70,7 +70,7 @@ pub(crate) struct Plane<E: Engines> {
     dirty: Vec<TransportId>,
     failed: Vec<(TransportId, EngineError)>,
     /// To be sent by the worker.
-    pub(crate) outgoing: Vec<Outgoing>,
+    pub(crate) outgoing: Outbox,
     /// Counted by the worker too.
     pub(crate) stats: Stats,
 }
@@ -99,7 +99,7 @@ impl<E: Engines> Plane<E> {
             turn_began_at: 0,
             dirty: Vec::new(),
             failed: Vec::new(),
-            outgoing: Vec::new(),
+            outgoing: Outbox::default(),
             stats: Stats::default(),
         }
     }
@@ -273,10 +273,7 @@ impl<E: Engines> Plane<E> {
             self.stats.dropped_check += 1;
             return;
         };
-        self.outgoing.push(Outgoing {
-            path,
-            bytes: checked.response,
-        });
+        self.outgoing.push(path, &checked.response);
         if !checked.valid {
             return;
         }
@@ -454,7 +451,7 @@ impl<E: Engines> Plane<E> {
     fn transmit(&mut self, id: TransportId, bytes: Vec<u8>) {
         let path = self.transports.get(&id).and_then(|transport| transport.ice.selected());
         if let Some(path) = path {
-            self.outgoing.push(Outgoing { path, bytes });
+            self.outgoing.push(path, &bytes);
         }
     }
 
@@ -496,7 +493,7 @@ impl<E: Engines> Plane<E> {
             engine.close(now)?;
             while let Polled::Output(output) = engine.poll()? {
                 if let (Output::Transmit(bytes), Some(path)) = (output, path) {
-                    outgoing.push(Outgoing { path, bytes });
+                    outgoing.push(path, &bytes);
                 }
             }
             Ok(())

@@ -179,10 +179,11 @@ impl Overload {
         }
         notes.sent.clear();
         notes.received.clear();
-        for answer in self.world.plane.outgoing.drain(..) {
-            let id = u64::from(answer.path.remote.port()) - 1000;
+        for (path, _) in self.world.plane.outgoing.iter() {
+            let id = u64::from(path.remote.port()) - 1000;
             self.clients.get_mut(&id).unwrap().unanswered = 0;
         }
+        self.world.plane.outgoing.clear();
     }
 
     fn run(&mut self, time: Duration) {

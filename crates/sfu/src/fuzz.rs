@@ -5,17 +5,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use negotiation::{Codec, CodecFormat, Fingerprint, MediaKind, NegotiatedSession, Sctp, Section};
+use negotiation::{Codec, CodecFormat, DtlsRole, Fingerprint, MediaKind, NegotiatedSession, Sctp, Section};
 
 use crate::codec::{PayloadMap, starts_keyframe};
 use crate::engine::{
     Bindings, ChannelHandle, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled, Received,
     RecvHandle, Reliability, RtcEngines, SendHandle, SendPacket, SenderReport, Written,
 };
+use crate::feedback::reception;
+use crate::feedback::sent::Sent;
 use crate::fixture::{check, codec, path, receive, send, video};
 use crate::plane::Plane;
+use crate::srtp::{Keys, Opener, Profile, Sealer};
 use crate::stun::BindingRequest;
+use crate::wire::extension::{self, AudioLevel};
 use crate::wire::red;
+use crate::wire::rtcp::{self, Rtcp, RtcpWriter};
+use crate::wire::rtp::{ExtensionForm, Rtp, RtpHeader, RtpWriter};
 use crate::{Command, Route, RouteMedia, TransportId, fixture};
 
 /// Reads a check, verifies it and answers.
@@ -57,6 +63,154 @@ pub fn payload(bytes: &[u8]) {
     let map = PayloadMap::new(&publisher, &[codec(*first, CodecFormat::Vp8)]);
     for number in payload {
         map.target(*number);
+    }
+}
+
+/// Reads a packet of RTP, and writes what it found in both forms of extensions.
+pub fn rtp(bytes: &[u8]) {
+    let Some(packet) = Rtp::parse(bytes) else { return };
+    assert!(packet.sources().count() <= 15);
+    let _payload = packet.payload();
+    let header = RtpHeader {
+        payload_type: packet.payload_type(),
+        marker: packet.marker(),
+        sequence: packet.sequence(),
+        timestamp: packet.timestamp(),
+        ssrc: packet.ssrc(),
+    };
+    for form in [ExtensionForm::OneByte, ExtensionForm::TwoByte] {
+        let mut room = vec![0xff; bytes.len()];
+        let mut writer = RtpWriter::new(&mut room, &header, form).expect("room for what was read");
+        let taken: Vec<_> = packet
+            .extensions()
+            .filter(|(id, data)| writer.extension(*id, data))
+            .collect();
+        let length = writer.finish();
+        let written = Rtp::parse(&room[..length]).expect("what we wrote");
+        assert_eq!((written.header_len(), written.ssrc()), (length, header.ssrc));
+        assert!(written.extensions().eq(taken.iter().copied()));
+    }
+    for (_, data) in packet.extensions() {
+        let values = (
+            AudioLevel::parse(data),
+            extension::rotation(data),
+            extension::transport_sequence(data),
+        );
+        assert_eq!(values.0.is_some(), values.1.is_some());
+        if let Some(delay) = extension::playout_delay(data) {
+            assert_eq!(extension::playout_delay_bytes(delay), data[..3]);
+        }
+    }
+}
+
+/// Reads a compound packet, and gives what it tells to those who remember what was sent.
+pub fn rtcp(bytes: &[u8]) {
+    let start = Instant::now();
+    let mut sent = Sent::new(start);
+    for _ in 0..100 {
+        sent.send(1000, start);
+    }
+    let mut outcomes = 0;
+    for packet in rtcp::packets(bytes) {
+        let items = match packet {
+            Rtcp::SenderReport { blocks, .. } | Rtcp::ReceiverReport { blocks, .. } => blocks
+                .inspect(|block| {
+                    assert!(reception::round_trip(block, 1 << 31).is_none_or(|time| time.as_secs() < 1 << 15))
+                })
+                .count(),
+            Rtcp::SourceDescription(names) => names.inspect(|(_, name)| assert!(name.len() < 256)).count(),
+            Rtcp::Bye(ssrcs) => ssrcs.count(),
+            Rtcp::Nack { lost, .. } => {
+                let numbers: Vec<u16> = lost.collect();
+                let mut room = vec![0; 12 + 4 * numbers.len()];
+                assert_eq!(RtcpWriter::new(&mut room).nack(1, 2, &numbers), numbers.len());
+                numbers.len() / 17
+            }
+            Rtcp::Pli { .. } => 0,
+            Rtcp::Fir(entries) => entries.count(),
+            Rtcp::TransportWide(feedback) => {
+                sent.feedback(&feedback, start, |outcome| {
+                    assert!((1..=100).contains(&outcome.sequence));
+                    outcomes += 1;
+                });
+                feedback.arrivals().count() / 14
+            }
+        };
+        assert!(items <= bytes.len() / 2, "more than there is room for");
+    }
+    assert!(outcomes <= 200, "a packet is lost once, and arrives once");
+}
+
+/// Takes redundant audio apart.
+pub fn red(bytes: &[u8]) {
+    let blocks = red::blocks(bytes).into_iter().flatten();
+    assert!(blocks.map(|block| block.data.len()).sum::<usize>() <= bytes.len());
+    if let Some(payload_type) = bytes.first() {
+        let primary = red::primary(bytes, payload_type & 0x7f);
+        assert!(primary.is_none_or(|primary| primary.len() < bytes.len()));
+    }
+}
+
+/// Opens forgeries: datagrams as they are, and sealed packets that were changed. Nothing of it is authentic, and none of it
+/// keeps the true packet from being opened.
+///
+/// The first byte is the profile. Then come steps: what it is, how many bytes follow, and these.
+pub fn srtp(bytes: &[u8]) {
+    const SSRC: u32 = 7;
+    let [profile, bytes @ ..] = bytes else { return };
+    let profile = match profile % 3 {
+        0 => Profile::AeadAes128Gcm,
+        1 => Profile::AeadAes256Gcm,
+        _ => Profile::Aes128CmSha1_80,
+    };
+    let material: Vec<u8> = (0..profile.exported_bytes()).map(|i| i as u8).collect();
+    let keys = |role| Keys::from_exported(profile, &material, role).expect("enough bytes");
+    let mut sealer = Sealer::new(&keys(DtlsRole::Client)).expect("keys");
+    let mut opener = Opener::new(&keys(DtlsRole::Server)).expect("keys");
+    opener.declare([SSRC], 2);
+    let mut sequence = 65_500;
+    let mut rest = bytes;
+    while let [kind, length, behind @ ..] = rest {
+        let (data, behind) = behind.split_at(usize::from(*length).min(behind.len()));
+        rest = behind;
+        let is_rtp = kind % 2 == 0;
+        let mut open = |packet: &[u8]| {
+            let mut packet = packet.to_vec();
+            let length = match is_rtp {
+                true => opener.open_rtp(&mut packet).ok()?.length,
+                false => opener.open_rtcp(&mut packet).ok()?,
+            };
+            packet.truncate(length);
+            Some(packet)
+        };
+        if kind % 4 < 2 {
+            assert_eq!(open(data), None, "nobody sealed it");
+            continue;
+        }
+        let number = (sequence as u16).to_be_bytes();
+        let head = match is_rtp {
+            true => [0x80, 96, number[0], number[1], 0, 0, 0, 9, 0, 0, 0, 7],
+            false => [0x80, 201, 0, 2, 0, 0, 0, 7, 1, 2, 3, 4],
+        };
+        let plain = [&head[..], data].concat();
+        let mut sealed = plain.clone();
+        sealed.resize(plain.len() + profile.rtcp_overhead(), 0);
+        let length = match is_rtp {
+            true => sealer.seal_rtp(&mut sealed, plain.len(), head.len(), sequence),
+            false => sealer.seal_rtcp(&mut sealed, plain.len()),
+        };
+        sealed.truncate(length.expect("a new number"));
+        sequence += 1;
+        let mut forged = sealed.clone();
+        for (byte, change) in forged.iter_mut().rev().zip(data) {
+            *byte ^= change;
+        }
+        forged.truncate(forged.len() - usize::from(kind >> 2).min(forged.len()));
+        if forged != sealed {
+            assert_eq!(open(&forged), None, "it was changed");
+        }
+        assert_eq!(open(&sealed), Some(plain), "a forgery changed something");
+        assert_eq!(open(&sealed), None, "a replay");
     }
 }
 
@@ -302,6 +456,10 @@ mod tests {
             payload(&bytes);
             datagrams(&bytes);
             handshake(&bytes);
+            rtp(&bytes);
+            rtcp(&bytes);
+            red(&bytes);
+            srtp(&bytes);
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Desired state goes in by [`Command`], facts come out by [`Event`]. Nothing here knows of rooms,
 //! participants or signaling.
 
+#[cfg(test)]
+mod allocations;
 mod backlog;
 mod channels;
 mod clock;

@@ -2,16 +2,17 @@
 //! not by trusting its plans or a clock.
 #![allow(clippy::unwrap_used)]
 
-use room::{AccountSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp};
+use room::{AccountSid, ParticipantSid, ParticipantStatus, RoomSid, RoomStatus, Timestamp};
 use serde_json::Value as Json;
 use testkit::postgres::PostgresServer;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
 use super::connection::{Connection, Connector};
-use super::{callback, participant, room_row, schema};
+use super::{callback, callback_row, participant, room_row, schema, track};
 use crate::{
-    CallbackLease, CallbackOutcome, EndedAttempt, PageRequest, ParticipantFilter, Position, RoomFilter, StoreError,
+    CallbackFilter, CallbackLease, CallbackOutcome, CallbackState, EndedAttempt, PageRequest, ParticipantFilter,
+    Position, RoomFilter, StoreError,
 };
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
@@ -200,6 +201,32 @@ async fn the_work_of_a_page_is_bounded_by_its_rows_and_who_is_live_in_postgres()
     }
 }
 
+#[tokio::test]
+async fn the_work_of_a_page_of_tracks_is_bounded_by_what_is_published_in_postgres() {
+    const PUBLISHER: ParticipantSid = ParticipantSid::from_bytes([4; 16]);
+    let db = filled().await;
+    let fill = format!(
+        "UPDATE participants SET sid = '04040404-0404-0404-0404-040404040404' WHERE identity = 'live 2';
+         INSERT INTO tracks (sid, participant_id, media_id, kind, name, enabled, priority, created_us, updated_us,
+             ended_us)
+         SELECT gen_random_uuid(), p.id, 'm' || n, 'audio', 't' || n, true, 'standard', n * 1000000, n * 1000000,
+             CASE WHEN n > {LEFT} THEN NULL ELSE n * 1000000 END
+         FROM participants AS p, generate_series(1::bigint, {LEFT} + {LIVE}) AS n WHERE p.identity = 'live 2'"
+    );
+    db.command(&fill).await.unwrap();
+    for analyzed in [false, true] {
+        if analyzed {
+            db.command("ANALYZE; DISCARD PLANS").await.unwrap();
+        }
+        for request in requests() {
+            db.explain();
+            let page = track::list(&db, ACCOUNT, ROOM, PUBLISHER, request).await.unwrap();
+            let what = format!("{analyzed} {request:?}");
+            assert_bounded(&db.explained(), page.rows.len(), LIVE, &what);
+        }
+    }
+}
+
 /// Receivers of callbacks, each with as many that are due; of every other one they are due later.
 const RECEIVERS: i64 = 50;
 
@@ -237,6 +264,20 @@ async fn the_work_of_leasing_and_recording_callbacks_is_bounded_by_how_many_they
     for analyzed in [false, true] {
         if analyzed {
             db.command("ANALYZE; DISCARD PLANS").await.unwrap();
+        }
+        for (state, expected) in [(CallbackState::Due, SIZE), (CallbackState::GivenUp, 0)] {
+            let filter = CallbackFilter {
+                state: Some(state),
+                ..CallbackFilter::default()
+            };
+            db.explain();
+            let rows = callback_row::list(&db, &filter, LEFT / 2, SIZE).await.unwrap();
+            assert_eq!(rows.len(), expected as usize);
+            let (pages, plans) = touched(&db);
+            assert!(
+                pages <= BUFFERS_FIXED + BUFFERS_PER_CALLBACK * u64::from(expected),
+                "{pages} pages\n{plans}"
+            );
         }
         let now = Timestamp(LEFT * 1_000_000);
         let lease = CallbackLease {

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::limits;
+use crate::wire::Kind;
+use crate::wire::rtp::Rtp;
 
 /// The latest sealed packets of one stream.
 #[derive(Debug, Default)]
@@ -60,10 +62,8 @@ impl ResendRing {
 
 /// SSRC and sequence number of an RTP packet, sealed or not; `None` for RTCP and DTLS.
 pub(super) fn rtp_identity(datagram: &[u8]) -> Option<(u32, u16)> {
-    let header = datagram.get(..12)?;
-    let is_rtp = (128..192).contains(&header[0]) && !(64..96).contains(&(header[1] & 0x7f));
-    let ssrc = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
-    is_rtp.then_some((ssrc, u16::from_be_bytes([header[2], header[3]])))
+    let packet = Rtp::parse(datagram).filter(|_| Kind::of(datagram) == Some(Kind::Rtp))?;
+    Some((packet.ssrc(), packet.sequence()))
 }
 
 #[cfg(test)]

@@ -83,12 +83,35 @@ impl Peer {
         session: &Arc<NegotiatedSession>,
         now: Instant,
     ) -> Result<Self, PeerError> {
+        Self::with(identity, local, far, session, now, false)
+    }
+
+    /// The same, whose engine tells of each packet as it is on the wire, too.
+    pub fn observing(
+        identity: &Identity,
+        local: SocketAddr,
+        far: &Far,
+        session: &Arc<NegotiatedSession>,
+        now: Instant,
+    ) -> Result<Self, PeerError> {
+        Self::with(identity, local, far, session, now, true)
+    }
+
+    fn with(
+        identity: &Identity,
+        local: SocketAddr,
+        far: &Far,
+        session: &Arc<NegotiatedSession>,
+        now: Instant,
+        observing: bool,
+    ) -> Result<Self, PeerError> {
         let mut config = RtcConfig::new()
             .set_crypto_provider(identity.crypto.clone())
             .set_dtls_cert(identity.certificate.clone())
             .set_dtls_version(DtlsVersion::Dtls12)
             .set_local_ice_credentials(creds(&session.remote_ice))
             .set_rtp_mode(true)
+            .enable_raw_packets(observing)
             .set_extension_map(extension_map(session))
             .set_rtcp_report_interval_audio(Duration::from_millis(500))
             .set_rtcp_report_interval_video(Duration::from_millis(500));

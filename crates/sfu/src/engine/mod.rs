@@ -11,6 +11,8 @@
 //! ICE is not the engine's: it is given datagrams from addresses that passed a check, and what it
 //! transmits goes where the transport's ICE says. No type of an engine's library leaves its file.
 
+#[cfg(test)]
+mod conformance;
 mod resend;
 mod rtc;
 mod rtx;

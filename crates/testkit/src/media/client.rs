@@ -1,149 +1,33 @@
 //! A client of the media plane: a full ICE agent with DTLS, SRTP and SCTP on a thread of its own.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use load::frames::{Opus, Video};
-use load::peer::{Far, Identity, Peer};
-use load::source::{Media, Source};
+use load::frames::Video;
+use load::peer::{Far, Identity};
 use negotiation::{Fingerprint, NegotiatedSession};
-use str0m::channel::{ChannelConfig, ChannelId, Reliability};
-use str0m::media::{KeyframeRequestKind, Mid, Pt, Rid};
-use str0m::net::{Protocol, Receive};
-use str0m::rtp::{RtpWrite, Ssrc};
-use str0m::{Event, Input, Output};
 
-/// A packet that a client received and decrypted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MediaPacket {
-    /// Of the stream; retransmissions carry that of what they repair.
-    pub ssrc: u32,
-    /// Under which it came.
-    pub payload_type: u8,
-    /// Extended.
-    pub sequence: u64,
-    /// RTP clock.
-    pub timestamp: u32,
-    /// Marker bit.
-    pub marker: bool,
-    /// RFC 6464 level, if it was there.
-    pub audio_level: Option<i8>,
-    /// Without header.
-    pub payload: Vec<u8>,
-    /// When it was received.
-    pub at: Instant,
-}
-
-/// A data-channel message that a client received.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// Of the channel.
-    pub label: String,
-    /// Or text.
-    pub binary: bool,
-    /// As it came.
-    pub bytes: Vec<u8>,
-}
-
-/// What a client has seen so far.
-#[derive(Debug, Clone, Default)]
-pub struct Heard {
-    /// DTLS is up.
-    pub connected: bool,
-    /// The server closed the association.
-    pub closed: bool,
-    /// The engine failed.
-    pub failed: Option<String>,
-    /// All packets, unless only counts are kept.
-    pub packets: Vec<MediaPacket>,
-    /// Packets of each SSRC.
-    pub counts: HashMap<u32, u64>,
-    /// Key frames asked of us, by SSRC.
-    pub keyframe_requests: HashMap<u32, u32>,
-    /// Sender reports: SSRC, the sender's clock, RTP timestamp.
-    pub sender_reports: Vec<(u32, SystemTime, u32)>,
-    /// Open channels: label, whether ordered, retransmissions if limited.
-    pub channels: Vec<(String, bool, Option<u16>)>,
-    /// Channels that were closed.
-    pub closed_channels: Vec<String>,
-    /// Messages in order.
-    pub messages: Vec<Message>,
-    /// Datagrams that it sent, while it records.
-    pub sent: Vec<Vec<u8>>,
-    /// Datagrams of media that reached it, those that it does not read included.
-    pub media_datagrams: u64,
-}
-
-impl Heard {
-    /// Packets of one stream, in order of arrival.
-    pub fn of(&self, ssrc: u32) -> Vec<&MediaPacket> {
-        self.packets.iter().filter(|packet| packet.ssrc == ssrc).collect()
-    }
-
-    /// How many packets of one stream.
-    pub fn count(&self, ssrc: u32) -> u64 {
-        self.counts.get(&ssrc).copied().unwrap_or(0)
-    }
-}
+use super::heard::Heard;
+use super::scripted::{Order, Scripted};
 
 /// A running client.
 #[derive(Debug)]
 pub struct Client {
-    orders: Sender<Order>,
+    tasks: Sender<Task>,
     heard: Arc<(Mutex<Heard>, Condvar)>,
     fingerprint: Fingerprint,
     thread: Option<JoinHandle<()>>,
 }
 
-enum Order {
+enum Task {
     Apply(Arc<NegotiatedSession>),
-    Audio {
-        ssrc: u32,
-        payload_type: u8,
-        red_of: Option<u8>,
-    },
-    Video {
-        ssrcs: Vec<u32>,
-        payload_type: u8,
-        video: Video,
-    },
-    Silence {
-        ssrc: u32,
-        silent: bool,
-    },
-    RequestKeyframe {
-        ssrc: u32,
-        kind: KeyframeRequestKind,
-    },
-    ReadOneIn(u64),
-    OpenChannel {
-        label: String,
-        ordered: bool,
-        retransmits: Option<u16>,
-    },
-    Send {
-        label: String,
-        binary: bool,
-        bytes: Vec<u8>,
-    },
-    CloseChannel {
-        label: String,
-    },
+    Order(Order),
     Rebind,
     Raw(Vec<u8>),
-    Payload {
-        ssrc: u32,
-        payload_type: u8,
-        payload: Vec<u8>,
-    },
-    Record(bool),
-    CountOnly,
-    Close,
     Stop,
 }
 
@@ -157,26 +41,20 @@ impl Client {
             fingerprint: server_fingerprint.clone(),
         };
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let (orders, receiver) = channel();
+        let (tasks, receiver) = channel();
         let heard = Arc::new((Mutex::new(Heard::default()), Condvar::new()));
         let run = Run {
-            identity,
-            far,
-            candidate: socket.local_addr()?,
+            address: server,
+            scripted: Scripted::new(identity, far, socket.local_addr()?),
             socket,
-            orders: receiver,
+            tasks: receiver,
             heard: heard.clone(),
-            inner: None,
-            count_only: false,
-            recording: false,
-            read_one_in: 1,
-            media_datagrams: 0,
         };
         let thread = std::thread::Builder::new()
             .name("client".into())
             .spawn(move || run.run())?;
         Ok(Self {
-            orders,
+            tasks,
             heard,
             fingerprint,
             thread: Some(thread),
@@ -190,7 +68,7 @@ impl Client {
 
     /// Takes a session, the same value that the server takes.
     pub fn apply(&self, session: &Arc<NegotiatedSession>) {
-        self.order(Order::Apply(session.clone()));
+        self.give(Task::Apply(session.clone()));
     }
 
     /// Sends Opus every 20 ms from now on.
@@ -227,19 +105,17 @@ impl Client {
 
     /// Asks for a key frame of a stream received.
     pub fn request_keyframe(&self, ssrc: u32) {
-        let kind = KeyframeRequestKind::Pli;
-        self.order(Order::RequestKeyframe { ssrc, kind });
+        self.order(Order::RequestKeyframe { ssrc });
     }
 
     /// Asks for a key frame as a mixer would (RFC 5104 section 4.3.1).
     pub fn request_intra(&self, ssrc: u32) {
-        let kind = KeyframeRequestKind::Fir;
-        self.order(Order::RequestKeyframe { ssrc, kind });
+        self.order(Order::RequestIntra { ssrc });
     }
 
     /// Reads one in so many datagrams of media from now on, so that it asks for the rest again and again.
     pub fn read_one_in(&self, datagrams: u64) {
-        self.order(Order::ReadOneIn(datagrams.max(1)));
+        self.order(Order::ReadOneIn(datagrams));
     }
 
     /// Opens a data channel.
@@ -267,12 +143,12 @@ impl Client {
 
     /// Goes on from another port, without telling anybody.
     pub fn rebind(&self) {
-        self.order(Order::Rebind);
+        self.give(Task::Rebind);
     }
 
     /// Sends a datagram as it is.
     pub fn send_raw(&self, datagram: &[u8]) {
-        self.order(Order::Raw(datagram.to_vec()));
+        self.give(Task::Raw(datagram.to_vec()));
     }
 
     /// Sends a packet with any payload on a stream that it sends, with the next numbers.
@@ -334,8 +210,12 @@ impl Client {
     }
 
     fn order(&self, order: Order) {
+        self.give(Task::Order(order));
+    }
+
+    fn give(&self, task: Task) {
         // A client whose thread ended has said why in `failed`.
-        if self.orders.send(order).is_err() {
+        if self.tasks.send(task).is_err() {
             eprintln!("a client that has ended was given an order");
         }
     }
@@ -343,7 +223,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        if self.orders.send(Order::Stop).is_ok()
+        if self.tasks.send(Task::Stop).is_ok()
             && let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -353,37 +233,25 @@ impl Drop for Client {
 }
 
 struct Run {
-    identity: Identity,
-    far: Far,
-    /// The address str0m believes to be at, also after a rebind.
-    candidate: SocketAddr,
+    address: SocketAddr,
+    scripted: Scripted,
     socket: UdpSocket,
-    orders: Receiver<Order>,
+    tasks: Receiver<Task>,
     heard: Arc<(Mutex<Heard>, Condvar)>,
-    inner: Option<Inner>,
-    count_only: bool,
-    recording: bool,
-    read_one_in: u64,
-    media_datagrams: u64,
-}
-
-struct Inner {
-    peer: Peer,
-    sources: Vec<Source>,
-    labels: HashMap<ChannelId, String>,
 }
 
 impl Run {
     fn run(mut self) {
         let mut buffer = vec![0; 2048];
         loop {
-            while let Ok(order) = self.orders.try_recv() {
-                if matches!(order, Order::Stop) {
+            while let Ok(task) = self.tasks.try_recv() {
+                if matches!(task, Task::Stop) {
                     return;
                 }
-                self.handle_order(order);
+                self.handle_task(task);
             }
-            let deadline = self.step(Instant::now());
+            let now = Instant::now();
+            let deadline = self.with(|scripted, heard, transmit| scripted.step(now, heard, transmit));
             let wait = deadline
                 .saturating_duration_since(Instant::now())
                 .clamp(Duration::from_millis(1), Duration::from_millis(5));
@@ -391,333 +259,52 @@ impl Run {
                 return;
             }
             if let Ok((length, _)) = self.socket.recv_from(&mut buffer) {
-                self.receive(&buffer[..length]);
+                let now = Instant::now();
+                self.with(|scripted, heard, transmit| {
+                    scripted.receive(&buffer[..length], now, heard);
+                    scripted.drain(now, heard, transmit)
+                });
             }
         }
     }
 
-    fn handle_order(&mut self, order: Order) {
-        match order {
-            Order::Apply(session) => self.apply(&session),
-            Order::Rebind => {
+    fn handle_task(&mut self, task: Task) {
+        let now = Instant::now();
+        match task {
+            Task::Rebind => {
                 if let Ok(socket) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) {
                     self.socket = socket;
                 }
             }
-            Order::Raw(datagram) => {
-                if let Err(error) = self.socket.send_to(&datagram, self.far.address) {
-                    self.fail(&error.to_string());
-                }
-            }
-            Order::CountOnly => self.count_only = true,
-            Order::Record(recording) => self.recording = recording,
-            Order::ReadOneIn(datagrams) => self.read_one_in = datagrams,
-            order => {
-                if let Some(inner) = &mut self.inner {
-                    inner.handle_order(order);
-                }
-            }
-        }
-        self.drain();
-    }
-
-    fn apply(&mut self, session: &Arc<NegotiatedSession>) {
-        if let Some(inner) = &mut self.inner {
-            inner.peer.apply(session);
-            inner.sources.retain(|source| inner.peer.sends(source.ssrc));
-            return;
-        }
-        match Peer::new(&self.identity, self.candidate, &self.far, session, Instant::now()) {
-            Ok(peer) => {
-                self.inner = Some(Inner {
-                    peer,
-                    sources: Vec::new(),
-                    labels: HashMap::new(),
-                });
-            }
-            Err(error) => self.fail(&error.to_string()),
+            Task::Raw(datagram) => send(&self.socket, &datagram, self.address),
+            Task::Apply(session) => self.with(|scripted, heard, transmit| {
+                scripted.apply(&session, now, heard);
+                scripted.drain(now, heard, transmit);
+            }),
+            Task::Order(order) => self.with(|scripted, heard, transmit| {
+                scripted.handle_order(order, now);
+                scripted.drain(now, heard, transmit);
+            }),
+            Task::Stop => {}
         }
     }
 
-    fn receive(&mut self, datagram: &[u8]) {
-        // RTP, and not RTCP (RFC 5761 section 4).
-        if matches!(datagram, [128..=191, 0..=191 | 224.., ..]) {
-            self.media_datagrams += 1;
-            self.heard
-                .0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .media_datagrams = self.media_datagrams;
-            if !self.media_datagrams.is_multiple_of(self.read_one_in) {
-                return;
-            }
-        }
-        let Some(inner) = &mut self.inner else { return };
-        let Ok(receive) = Receive::new(Protocol::Udp, self.far.address, self.candidate, datagram) else {
-            return;
-        };
-        if let Err(error) = inner.peer.rtc().handle_input(Input::Receive(Instant::now(), receive)) {
-            self.fail(&error.to_string());
-        }
-        self.drain();
-    }
-
-    fn step(&mut self, now: Instant) -> Instant {
-        let Some(inner) = &mut self.inner else {
-            return now + Duration::from_millis(5);
-        };
-        if let Err(error) = inner.peer.rtc().handle_input(Input::Timeout(now)) {
-            self.fail(&error.to_string());
-        }
-        let mut deadline = self.drain();
-        let Some(inner) = &mut self.inner else { return deadline };
-        inner.run_sources(now);
-        let sources = inner.sources.iter().map(|source| source.next).min();
-        deadline = deadline.min(sources.unwrap_or(deadline));
-        if let Err(error) = inner.peer.rtc().handle_input(Input::Timeout(now)) {
-            self.fail(&error.to_string());
-        }
-        self.drain().min(deadline)
-    }
-
-    fn drain(&mut self) -> Instant {
-        let far = Instant::now() + Duration::from_millis(100);
-        loop {
-            let Some(inner) = &mut self.inner else { return far };
-            match inner.peer.rtc().poll_output() {
-                Ok(Output::Timeout(at)) => return at,
-                Ok(Output::Transmit(transmit)) => {
-                    if self.recording {
-                        let mut heard = self.heard.0.lock().unwrap_or_else(PoisonError::into_inner);
-                        heard.sent.push(transmit.contents.to_vec());
-                    }
-                    // A lossy loopback is still a network: what cannot be sent is lost.
-                    if let Err(error) = self.socket.send_to(&transmit.contents, self.far.address) {
-                        eprintln!("a client could not send: {error}");
-                    }
-                }
-                Ok(Output::Event(event)) => self.handle_event(event),
-                Err(error) => {
-                    self.fail(&error.to_string());
-                    self.inner = None;
-                }
-            }
-        }
-    }
-
-    fn handle_event(&mut self, event: Event) {
-        let Some(inner) = &mut self.inner else { return };
+    /// Lets the client work, and tells those who wait.
+    fn with<R>(&mut self, work: impl FnOnce(&mut Scripted, &mut Heard, &mut dyn FnMut(&[u8])) -> R) -> R {
+        let (socket, address) = (&self.socket, self.address);
         let mut heard = self.heard.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            Event::Connected => {
-                heard.connected = true;
-                inner.peer.handle_connected();
-            }
-            Event::Closed => heard.closed = true,
-            Event::RtpPacket(packet) => {
-                let ssrc = *packet.header.ssrc;
-                *heard.counts.entry(ssrc).or_default() += 1;
-                if !self.count_only {
-                    heard.packets.push(MediaPacket {
-                        ssrc,
-                        payload_type: *packet.header.payload_type,
-                        sequence: *packet.seq_no,
-                        timestamp: packet.header.timestamp,
-                        marker: packet.header.marker,
-                        audio_level: packet.header.ext_vals.audio_level,
-                        payload: packet.payload.to_vec(),
-                        at: packet.timestamp,
-                    });
-                }
-            }
-            Event::SenderFeedback(feedback) => {
-                let info = feedback.sender_info;
-                heard
-                    .sender_reports
-                    .push((*info.ssrc, info.ntp_time, info.rtp_time.numer() as u32));
-            }
-            Event::KeyframeRequest(request) => {
-                if let Some(ssrc) = inner.wanted_keyframe(request.mid, request.rid) {
-                    *heard.keyframe_requests.entry(ssrc).or_default() += 1;
-                }
-            }
-            Event::ChannelOpen(id, label) => {
-                inner.labels.insert(id, label.clone());
-                let config = inner
-                    .peer
-                    .rtc()
-                    .channel(id)
-                    .and_then(|channel| channel.config().cloned())
-                    .unwrap_or_default();
-                let retransmits = match config.reliability {
-                    Reliability::MaxRetransmits { retransmits } => Some(retransmits),
-                    _ => None,
-                };
-                heard.channels.push((label, config.ordered, retransmits));
-            }
-            Event::ChannelData(data) => {
-                let label = inner.labels.get(&data.id).cloned().unwrap_or_default();
-                heard.messages.push(Message {
-                    label,
-                    binary: data.binary,
-                    bytes: data.data,
-                });
-            }
-            Event::ChannelClose(id) => {
-                let label = inner.labels.remove(&id).unwrap_or_default();
-                heard.channels.retain(|(open, ..)| *open != label);
-                heard.closed_channels.push(label);
-            }
-            _ => {}
-        }
+        let result = work(&mut self.scripted, &mut heard, &mut |datagram| {
+            send(socket, datagram, address)
+        });
+        drop(heard);
         self.heard.1.notify_all();
-    }
-
-    fn fail(&self, error: &str) {
-        let mut heard = self.heard.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.failed = Some(error.to_owned());
-        self.heard.1.notify_all();
+        result
     }
 }
 
-impl Inner {
-    fn handle_order(&mut self, order: Order) {
-        let now = Instant::now();
-        match order {
-            Order::Audio {
-                ssrc,
-                payload_type,
-                red_of,
-            } => {
-                let media = Media::Audio {
-                    opus: Opus::new(80),
-                    red_of,
-                    before: None,
-                };
-                self.sources.push(Source {
-                    ssrc,
-                    payload_type,
-                    sequence: 60_000,
-                    timestamp: 960,
-                    next: now,
-                    silent: false,
-                    media,
-                });
-            }
-            Order::Video {
-                ssrcs,
-                payload_type,
-                video,
-            } => {
-                for (index, ssrc) in (0..).zip(ssrcs) {
-                    let first = 1000 * (index + 1);
-                    let layer = Video::new(video.packets, video.bytes, first as u16);
-                    let media = Media::Video {
-                        video: layer,
-                        key: true,
-                    };
-                    let sequence = u64::from(first);
-                    let timestamp = 100 * first;
-                    self.sources.push(Source {
-                        ssrc,
-                        payload_type,
-                        sequence,
-                        timestamp,
-                        next: now,
-                        silent: false,
-                        media,
-                    });
-                }
-            }
-            Order::Silence { ssrc, silent } => {
-                for source in self.sources.iter_mut().filter(|source| source.ssrc == ssrc) {
-                    source.silent = silent;
-                }
-            }
-            Order::RequestKeyframe { ssrc, kind } => {
-                if let Some(stream) = self.peer.rtc().direct_api().stream_rx(&Ssrc::from(ssrc)) {
-                    stream.request_keyframe(kind);
-                }
-            }
-            Order::OpenChannel {
-                label,
-                ordered,
-                retransmits,
-            } => {
-                let reliability = retransmits.map_or(Reliability::Reliable, |retransmits| {
-                    Reliability::MaxRetransmits { retransmits }
-                });
-                let config = ChannelConfig {
-                    label,
-                    ordered,
-                    reliability,
-                    ..ChannelConfig::default()
-                };
-                self.peer.rtc().direct_api().create_data_channel(config);
-            }
-            Order::Send { label, binary, bytes } => {
-                let id = self.labels.iter().find(|(_, open)| **open == label).map(|(id, _)| *id);
-                let written = id
-                    .and_then(|id| self.peer.rtc().channel(id))
-                    .map(|mut channel| channel.write(binary, &bytes));
-                if !matches!(written, Some(Ok(true))) {
-                    eprintln!("a client could not write to {label}");
-                }
-            }
-            Order::CloseChannel { label } => {
-                if let Some(id) = self.labels.iter().find(|(_, open)| **open == label).map(|(id, _)| *id) {
-                    self.peer.rtc().direct_api().close_data_channel(id);
-                }
-            }
-            Order::Close => {
-                if let Err(error) = self.peer.rtc().close() {
-                    eprintln!("a client could not close: {error}");
-                }
-            }
-            Order::Payload {
-                ssrc,
-                payload_type,
-                payload,
-            } => self.send_payload(ssrc, payload_type, payload, now),
-            Order::Apply(_)
-            | Order::Rebind
-            | Order::Raw(_)
-            | Order::Record(_)
-            | Order::ReadOneIn(_)
-            | Order::CountOnly
-            | Order::Stop => {}
-        }
-    }
-
-    fn send_payload(&mut self, ssrc: u32, payload_type: u8, payload: Vec<u8>, now: Instant) {
-        let Some(source) = self.sources.iter_mut().find(|source| source.ssrc == ssrc) else {
-            return;
-        };
-        source.sequence += 1;
-        let (sequence, timestamp) = (source.sequence.into(), source.timestamp);
-        let mut api = self.peer.rtc().direct_api();
-        if let Some(stream) = api.stream_tx(&Ssrc::from(ssrc)) {
-            stream.write_rtp(RtpWrite::new(Pt::from(payload_type), sequence, timestamp, now, payload));
-        }
-    }
-
-    fn run_sources(&mut self, now: Instant) {
-        if !self.peer.is_connected() {
-            return;
-        }
-        for source in &mut self.sources {
-            while source.next <= now {
-                source.advance(self.peer.rtc(), now, |_| ());
-            }
-        }
-    }
-
-    /// A key frame was asked for; returns the SSRC it was asked of.
-    fn wanted_keyframe(&mut self, mid: Mid, rid: Option<Rid>) -> Option<u32> {
-        let ssrc = self.peer.ssrc_sent(mid, rid)?;
-        for source in self.sources.iter_mut().filter(|source| source.ssrc == ssrc) {
-            source.ask_for_keyframe();
-        }
-        Some(ssrc)
+/// A lossy loopback is still a network: what cannot be sent is lost.
+fn send(socket: &UdpSocket, datagram: &[u8], address: SocketAddr) {
+    if let Err(error) = socket.send_to(datagram, address) {
+        eprintln!("a client could not send: {error}");
     }
 }

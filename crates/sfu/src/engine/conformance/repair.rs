@@ -1,0 +1,134 @@
+//! What is lost, and comes again.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use negotiation::{DtlsRole, MediaKind};
+use testkit::media::{Order, Video, vp8};
+
+use super::super::resend::rtp_identity;
+use super::super::{Engine, Engines};
+use super::world::{CAM, SEEN, Way, World, both_ways, is_rtp_of, plain, repaired};
+
+/// Loses every tenth datagram of a stream, the first time.
+fn lossy<E: Engine>(world: &mut World<E>, way: Way, ssrc: u32) {
+    let mut seen = 0;
+    world.fate = Box::new(move |of, datagram| {
+        if of != way || !is_rtp_of(datagram, ssrc) {
+            return 1;
+        }
+        seen += 1;
+        usize::from(seen % 10 != 5)
+    });
+}
+
+pub(super) fn a_lost_packet_comes_again_on_rtx<F: Engines>(engines: &F) {
+    let mut world = World::new(engines, DtlsRole::Server, both_ways);
+    world.connect();
+    world.send(world.stream(1), 96, 3);
+    lossy(&mut world, Way::ToClient, SEEN);
+    let first = world.send(world.stream(1), 96, 200);
+    assert!(world.until(|world| world.heard.count(SEEN) >= 202));
+    let heard: BTreeSet<u64> = world.heard.of(SEEN).iter().map(|packet| packet.sequence).collect();
+    assert!(
+        (first..first + 199).all(|sequence| heard.contains(&sequence)),
+        "{heard:?}"
+    );
+    for packet in world.heard.of(SEEN) {
+        assert_eq!(packet.payload[10..18], packet.sequence.to_be_bytes());
+    }
+    // On its own stream, with numbers of its own, each once.
+    let repairs = world.sent.iter().filter(|datagram| is_rtp_of(datagram, SEEN + 1));
+    let numbers: Vec<u16> = repairs.filter_map(|datagram| Some(rtp_identity(datagram)?.1)).collect();
+    let distinct: BTreeSet<u16> = numbers.iter().copied().collect();
+    assert!(numbers.len() >= 20 && distinct.len() == numbers.len(), "{numbers:?}");
+}
+
+/// A second sealing of the same number with other bytes would use a nonce twice.
+pub(super) fn without_rtx_the_same_bytes_come_again<F: Engines>(engines: &F) {
+    let mut world = World::new(engines, DtlsRole::Server, |session| {
+        session
+            .section("1", MediaKind::Video, vec![vp8(96, None)])
+            .send("1", "seen", plain(SEEN));
+    });
+    world.connect();
+    world.send(world.stream(0), 96, 3);
+    lossy(&mut world, Way::ToClient, SEEN);
+    let first = world.send(world.stream(0), 96, 200);
+    assert!(world.until(|world| world.heard.count(SEEN) >= 202));
+    let heard: BTreeSet<u64> = world.heard.of(SEEN).iter().map(|packet| packet.sequence).collect();
+    assert!(
+        (first..first + 199).all(|sequence| heard.contains(&sequence)),
+        "{heard:?}"
+    );
+    let mut bytes: HashMap<u16, &[u8]> = HashMap::new();
+    let mut again = 0;
+    for datagram in world.sent.iter().filter(|datagram| is_rtp_of(datagram, SEEN)) {
+        let (_, sequence) = rtp_identity(datagram).unwrap();
+        if let Some(before) = bytes.insert(sequence, datagram) {
+            assert_eq!(before, &datagram[..]);
+            again += 1;
+        }
+    }
+    assert!(again >= 20, "{again}");
+}
+
+pub(super) fn a_packet_lost_on_the_way_in_is_asked_for<F: Engines>(engines: &F) {
+    let mut world = World::new(engines, DtlsRole::Server, both_ways);
+    world.connect();
+    world.order(Order::Video {
+        ssrcs: vec![CAM],
+        payload_type: 96,
+        video: Video::new(3, 500, 1),
+    });
+    let cam = world.layer(1);
+    assert!(world.until(|world| world.sequences(cam).len() > 30));
+    lossy(&mut world, Way::ToEngine, CAM);
+    world.run(Duration::from_secs(3));
+    let sequences = world.sequences(cam);
+    let heard: BTreeSet<u64> = sequences.iter().copied().collect();
+    let (first, last) = (sequences[0], *heard.last().unwrap());
+    assert_eq!(heard.len(), sequences.len(), "a packet came twice");
+    // The last ones may still be on their way.
+    let missing: Vec<u64> = (first..last - 20)
+        .filter(|sequence| !heard.contains(sequence))
+        .collect();
+    assert!(
+        missing.is_empty() && last > first + 200,
+        "{missing:?} of {first} to {last}"
+    );
+    let repaired: Vec<&[u8]> = world
+        .packets
+        .iter()
+        .filter(|packet| packet.stream == cam && packet.payload_type != 96)
+        .map(|packet| &packet.payload[..])
+        .collect();
+    assert!(repaired.is_empty(), "a retransmission is told as what it repairs");
+    assert!(world.packets.iter().all(|packet| packet.payload.len() == 500));
+}
+
+/// Who reads one in eight and asks for the rest again and again gets some, and no more.
+pub(super) fn retransmissions_are_bounded<F: Engines>(engines: &F) {
+    let mut world = World::new(engines, DtlsRole::Server, |session| {
+        session
+            .section("1", MediaKind::Video, vec![vp8(96, Some(97))])
+            .send("1", "seen", repaired(SEEN));
+    });
+    world.connect();
+    world.send(world.stream(0), 96, 3);
+    world.order(Order::ReadOneIn(8));
+    world.sent.clear();
+    let stream = world.stream(0);
+    for _ in 0..500 {
+        for _ in 0..10 {
+            let packet = world.packet(96);
+            assert!(world.engine.send(stream, packet));
+        }
+        world.handle_timeout();
+        world.run(Duration::from_millis(10));
+    }
+    let count = |ssrc| world.sent.iter().filter(|datagram| is_rtp_of(datagram, ssrc)).count();
+    let (sent, again) = (count(SEEN), count(SEEN + 1));
+    assert_eq!(sent, 5000);
+    assert!((1000..=2 * sent + 1024).contains(&again), "{again}");
+}

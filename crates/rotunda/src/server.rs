@@ -92,7 +92,11 @@ impl Server {
         let credentials = Arc::clone(vault.credentials());
         let page_key = store.secret("page_token", owner::random()?).await?;
 
-        let media = start_media(settings.media_addr, claim.media_wait).await?;
+        let media_config = SfuConfig {
+            bind: settings.media_addr,
+            engine: settings.media_engine,
+        };
+        let media = start_media(media_config, claim.media_wait).await?;
         let media_addr = media.local_addr();
         let stop = CancellationToken::new();
         let stop_if_failed = stop.clone().drop_guard();
@@ -293,10 +297,10 @@ async fn open_database(url: &DatabaseUrl) -> Result<PostgresStore, StoreError> {
 }
 
 /// A predecessor, in this process or another, may need a moment to let go of the port.
-async fn start_media(addr: SocketAddr, wait: Duration) -> Result<Media, StartError> {
-    let began = Instant::now();
+async fn start_media(config: SfuConfig, wait: Duration) -> Result<Media, StartError> {
+    let (began, addr) = (Instant::now(), config.bind);
     loop {
-        match Media::start(SfuConfig { bind: addr }) {
+        match Media::start(config.clone()) {
             Ok(media) => return Ok(media),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && began.elapsed() < wait => {
                 tokio::time::sleep(limits::HAND_OVER_PAUSE).await;

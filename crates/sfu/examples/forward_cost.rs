@@ -1,12 +1,12 @@
 //! CPU of the media thread for each packet forwarded: one publisher, thirty subscribers, loopback.
 //!
-//! Prints one line of JSON. `cargo run --release -p sfu --example forward_cost [subscribers] [seconds]`
+//! Prints one line of JSON. `cargo run --release -p sfu --example forward_cost [subscribers] [seconds] [library|own]`
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 use negotiation::{DtlsRole, Layer, MediaKind};
-use sfu::{Command, Route, RouteMedia, Sfu, SfuConfig, Stats, TransportId};
+use sfu::{Command, MediaEngine, Route, RouteMedia, Sfu, SfuConfig, Stats, TransportId};
 use testkit::media::{Client, SessionBuilder, Video, vp8};
 
 /// 20 packets of 1200 bytes at 30 frames a second: 5.8 Mbit/s.
@@ -17,9 +17,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let subscribers: u32 = arguments.next().map_or(Ok(30), |argument| argument.parse())?;
     let seconds: u64 = arguments.next().map_or(Ok(10), |argument| argument.parse())?;
+    let engine = arguments
+        .next()
+        .map_or(Ok(MediaEngine::default()), |argument| argument.parse())?;
     let sfu = Sfu::start(
         SfuConfig {
             bind: "127.0.0.1:0".parse()?,
+            engine,
         },
         |_| {},
     )?;

@@ -2,6 +2,8 @@
 
 use negotiation::{Codec, CodecFormat};
 
+use crate::engine::Vp8Ids;
+
 /// What a packet of one payload type becomes for one subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Target {
@@ -153,37 +155,65 @@ pub(crate) struct Vp8Header {
 impl Vp8Header {
     pub(crate) fn parse(payload: &[u8]) -> Option<Self> {
         let first = *payload.first()?;
-        let mut at = 1;
-        let mut take = || {
-            let byte = payload.get(at).copied();
-            at += 1;
-            byte
-        };
-        let mut picture_id = None;
-        let mut tl0_pic_idx = None;
-        if first & 0x80 != 0 {
-            let extension = take()?;
-            if extension & 0x80 != 0 {
-                let high = take()?;
-                picture_id = Some(match high & 0x80 {
-                    0 => (u16::from(high), false),
-                    _ => (u16::from(high & 0x7f) << 8 | u16::from(take()?), true),
-                });
-            }
-            if extension & 0x40 != 0 {
-                tl0_pic_idx = Some(take()?);
-            }
-            if extension & 0x30 != 0 {
-                take()?;
-            }
-        }
-        let frame = take()?;
+        let places = Vp8Places::find(payload)?;
+        let picture_id = places.picture_id.map(|(at, long)| match long {
+            false => (u16::from(payload[at]), false),
+            true => (u16::from(payload[at] & 0x7f) << 8 | u16::from(payload[at + 1]), true),
+        });
+        let frame = *payload.get(places.end)?;
         let starts_frame = first & 0x10 != 0 && first & 0x07 == 0;
         Some(Self {
             picture_id,
-            tl0_pic_idx,
+            tl0_pic_idx: places.tl0_pic_idx.map(|at| payload[at]),
             starts_keyframe: starts_frame && frame & 1 == 0,
         })
+    }
+}
+
+/// Where a VP8 payload descriptor has what; all of it lies within the payload.
+struct Vp8Places {
+    /// And whether it has two bytes.
+    picture_id: Option<(usize, bool)>,
+    tl0_pic_idx: Option<usize>,
+    end: usize,
+}
+
+impl Vp8Places {
+    fn find(payload: &[u8]) -> Option<Self> {
+        let mut places = Self {
+            picture_id: None,
+            tl0_pic_idx: None,
+            end: 1,
+        };
+        let first = *payload.first()?;
+        if first & 0x80 != 0 {
+            let extension = *payload.get(1)?;
+            let mut at = 2;
+            if extension & 0x80 != 0 {
+                let long = *payload.get(at)? & 0x80 != 0;
+                places.picture_id = Some((at, long));
+                at += 1 + usize::from(long);
+            }
+            if extension & 0x40 != 0 {
+                places.tl0_pic_idx = Some(at);
+                at += 1;
+            }
+            places.end = at + usize::from(extension & 0x30 != 0);
+        }
+        (places.end <= payload.len()).then_some(places)
+    }
+}
+
+/// Puts new values into a VP8 payload descriptor, in places that are there.
+pub(crate) fn replace_vp8_ids(payload: &mut [u8], ids: Vp8Ids) {
+    let Some(places) = Vp8Places::find(payload) else { return };
+    match (places.picture_id, ids.picture_id) {
+        (Some((at, true)), Some(id)) => payload[at..at + 2].copy_from_slice(&(0x8000 | id).to_be_bytes()),
+        (Some((at, false)), Some(id)) => payload[at] = id as u8 & 0x7f,
+        _ => {}
+    }
+    if let (Some(at), Some(index)) = (places.tl0_pic_idx, ids.tl0_pic_idx) {
+        payload[at] = index;
     }
 }
 

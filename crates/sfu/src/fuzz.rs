@@ -9,8 +9,8 @@ use negotiation::{Codec, CodecFormat, DtlsRole, Fingerprint, MediaKind, Negotiat
 
 use crate::codec::{PayloadMap, starts_keyframe};
 use crate::engine::{
-    Bindings, ChannelHandle, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled, Received,
-    RecvHandle, Reliability, RtcEngines, SendHandle, SendPacket, SenderReport, Written,
+    Bindings, ChannelHandle, Engine, EngineError, Engines, HeaderExtensions, LinkEngines, Output, Packet, Polled,
+    Received, RecvHandle, Reliability, RtcEngines, SendHandle, SendPacket, SenderReport, Written,
 };
 use crate::feedback::reception;
 use crate::feedback::sent::Sent;
@@ -265,15 +265,22 @@ pub fn datagrams(mut bytes: &[u8]) {
 /// Gives a new engine the datagrams of a client that has passed a check and sent no valid hello.
 ///
 /// The bytes are datagrams, each with its length before it.
-pub fn handshake(mut bytes: &[u8]) {
+pub fn handshake(bytes: &[u8]) {
     thread_local! {
-        // Its certificate is costly and no secret here.
-        static ENGINES: RtcEngines = RtcEngines::new().expect("ciphers");
+        // Their certificates are costly and no secret here.
+        static ENGINES: (RtcEngines, LinkEngines) =
+            (RtcEngines::new().expect("ciphers"), LinkEngines::new().expect("ciphers"));
     }
+    ENGINES.with(|(rtc, link)| {
+        handshake_with(rtc, bytes);
+        handshake_with(link, bytes);
+    });
+}
+
+fn handshake_with<E: Engines>(engines: &E, mut bytes: &[u8]) {
     let mut now = Instant::now();
     let session = client(1);
-    let engine = ENGINES.with(|engines| engines.create(&session, now));
-    let mut engine = engine.expect("an engine");
+    let mut engine = engines.create(&session, now).expect("an engine");
     engine.apply(&session, now).expect("a session");
     engine.start(now).expect("a handshake");
     while let [length, rest @ ..] = bytes {

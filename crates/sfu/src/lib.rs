@@ -11,7 +11,6 @@ mod clock;
 mod codec;
 mod early;
 mod engine;
-#[allow(dead_code, reason = "the engine that uses all of it is being built")]
 mod feedback;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fixture;
@@ -35,13 +34,13 @@ mod track;
 mod transport;
 #[allow(dead_code, reason = "the engine that uses all of it is being built")]
 mod udp;
-#[allow(dead_code, reason = "the engine that uses all of it is being built")]
 mod wire;
 mod worker;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -49,7 +48,7 @@ use std::time::Instant;
 
 use negotiation::{Fingerprint, MediaKind, NegotiatedSession};
 
-use engine::{Engines, RtcEngines};
+use engine::{Engines, LinkEngines, RtcEngines};
 use plane::Plane;
 use stats::SharedStats;
 use udp::{Bound, Socket};
@@ -66,6 +65,35 @@ pub struct TransportId(pub u64);
 pub struct SfuConfig {
     /// Where to bind; port 0 takes a free one.
     pub bind: SocketAddr,
+    /// What carries the transports.
+    pub engine: MediaEngine,
+}
+
+/// Which engine carries the transports: DTLS, SRTP, RTCP and data channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MediaEngine {
+    /// The one over a WebRTC library.
+    #[default]
+    Library,
+    /// Our own.
+    Own,
+}
+
+/// It is none of the two names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("library or own")]
+pub struct NoSuchEngine;
+
+impl FromStr for MediaEngine {
+    type Err = NoSuchEngine;
+
+    fn from_str(name: &str) -> Result<Self, NoSuchEngine> {
+        match name {
+            "library" => Ok(Self::Library),
+            "own" => Ok(Self::Own),
+            _ => Err(NoSuchEngine),
+        }
+    }
 }
 
 /// What the media plane is told.
@@ -167,9 +195,25 @@ impl Sfu {
     /// Binds the sockets and starts the media worker. `on_event` runs on the worker and must not
     /// block.
     pub fn start(config: SfuConfig, on_event: impl Fn(Event) + Send + 'static) -> io::Result<Self> {
-        let engines = RtcEngines::new().map_err(io::Error::other)?;
+        match config.engine {
+            MediaEngine::Library => {
+                let engines = RtcEngines::new().map_err(io::Error::other)?;
+                Self::start_with(engines, config.bind, on_event)
+            }
+            MediaEngine::Own => {
+                let engines = LinkEngines::new().map_err(io::Error::other)?;
+                Self::start_with(engines, config.bind, on_event)
+            }
+        }
+    }
+
+    fn start_with<E: Engines>(
+        engines: E,
+        bind: SocketAddr,
+        on_event: impl Fn(Event) + Send + 'static,
+    ) -> io::Result<Self> {
         let fingerprint = engines.fingerprint();
-        let bound = Bound::new(config.bind)?;
+        let bound = Bound::new(bind)?;
         let local = bound.local_addr();
         let wake = Arc::new(Wake::new()?);
         let stats = Arc::new(SharedStats::default());

@@ -177,6 +177,9 @@ pub(crate) const RESENDS_PER_PACKET_MAX: u8 = 5;
 /// Sealed packets queued for being sent again; more are ignored, the client asks again.
 pub(crate) const RESEND_QUEUE_MAX: usize = 256;
 
+/// Entries of one request for key frames (FIR) that are read.
+pub(crate) const FIR_ENTRIES_MAX: usize = 64;
+
 /// Data channels that one client may open; at the bound the newest is closed.
 pub(crate) const CHANNELS_PER_TRANSPORT_MAX: usize = 256;
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use room::{AccountSid, ApiKeySid};
+use sfu::MediaEngine;
 use store::DatabaseUrl;
 use tracing_subscriber::filter::Targets;
 use url::Url;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub http_addr: SocketAddr,
     /// Where media arrives, by UDP; port 0 takes a free one.
     pub media_addr: SocketAddr,
+    /// What carries the media.
+    pub media_engine: MediaEngine,
     /// Where browsers send media; empty: found by [`Settings::candidates`].
     pub advertise: Vec<Advertised>,
     /// Scheme, host and port under which applications reach the server, without a slash at the
@@ -155,6 +158,7 @@ impl Settings {
             database: None,
             http_addr: local,
             media_addr: local,
+            media_engine: ephemeral_engine(),
             advertise: Vec::new(),
             public_url: None,
             trusted_proxies: TrustedProxies::default(),
@@ -188,6 +192,9 @@ impl Settings {
         let database = reader.database(raw);
         let http_addr = reader.address("http_addr", raw.http_addr.as_ref());
         let media_addr = reader.address("media_addr", raw.media_addr.as_ref());
+        let media_engine = reader.optional("media_engine", raw.media_engine.as_ref(), |text| {
+            text.parse::<MediaEngine>().map_err(|error| error.to_string())
+        });
         let advertise = reader.each(
             "advertise_addr",
             raw.advertise_addr.iter().flat_map(|list| &list.0),
@@ -247,6 +254,7 @@ impl Settings {
             Some(data),
             Some(http_addr),
             Some(media_addr),
+            Some(media_engine),
             Some(session_timeout_s),
             Some(rooms),
             Some(door),
@@ -256,6 +264,7 @@ impl Settings {
             data,
             http_addr,
             media_addr,
+            media_engine,
             session_timeout_s,
             rooms,
             door,
@@ -270,6 +279,7 @@ impl Settings {
             database,
             http_addr,
             media_addr,
+            media_engine,
             advertise,
             public_url,
             trusted_proxies: TrustedProxies(trusted_proxies),
@@ -310,6 +320,12 @@ impl Settings {
     pub fn scheme(&self) -> &'static str {
         if self.certificate.is_some() { "https" } else { "http" }
     }
+}
+
+/// The engine of servers within tests, which may be run with another than the default.
+fn ephemeral_engine() -> MediaEngine {
+    let named = std::env::var("ROTUNDA_MEDIA_ENGINE").ok();
+    named.and_then(|name| name.parse().ok()).unwrap_or_default()
 }
 
 /// Where this machine itself reaches a socket bound to `bound`.

@@ -13,6 +13,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod link;
 mod resend;
 mod rtc;
 mod rtx;
@@ -23,6 +24,7 @@ use std::time::Instant;
 
 use negotiation::{Codec, Fingerprint, MediaKind, NegotiatedSession};
 
+pub(crate) use link::LinkEngines;
 pub(crate) use rtc::RtcEngines;
 
 /// Makes engines that share one certificate.

@@ -123,11 +123,15 @@ mod tests {
         assert_eq!(missing.received(65_534, start), Arrived::Newest);
         assert_eq!(missing.received(65_538, start), Arrived::Newest);
         assert_eq!(missing.due_at(), Some(start + REORDERING));
-        assert_eq!(due(&mut missing, start + 9 * MS), []);
+        assert_eq!(due(&mut missing, start + 9 * MS), Vec::<u16>::new());
         // One was only late.
         assert_eq!(missing.received(65_536, start + 9 * MS), Arrived::Awaited);
         assert_eq!(due(&mut missing, start + 10 * MS), [65_535, 1]);
-        assert_eq!(due(&mut missing, start + 59 * MS), [], "an answer takes 50 ms");
+        assert_eq!(
+            due(&mut missing, start + 59 * MS),
+            Vec::<u16>::new(),
+            "an answer takes 50 ms"
+        );
         assert_eq!(missing.extended(65_535), Some(65_535));
         assert_eq!(missing.received(65_535, start + 59 * MS), Arrived::Awaited);
         assert_eq!(due(&mut missing, start + 60 * MS), [1]);

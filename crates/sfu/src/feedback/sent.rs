@@ -124,6 +124,7 @@ impl Sent {
     }
 
     /// Bytes whose fate is unknown.
+    #[allow(dead_code, reason = "the estimator that asks is still to come")]
     pub(crate) fn flying_bytes(&self) -> usize {
         self.flying_bytes
     }

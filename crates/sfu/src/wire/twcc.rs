@@ -36,6 +36,7 @@ pub(crate) struct Feedback<'a> {
     /// Of how many it speaks; those without an arrival are lost so far.
     pub(crate) count: u16,
     /// Counts messages.
+    #[allow(dead_code, reason = "the estimator that asks is still to come")]
     pub(crate) number: u8,
     /// µs on a clock of the receiver's.
     reference_us: i64,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use negotiation::{DtlsRole, Layer, MediaKind};
-use sfu::{Command, Event, Route, RouteMedia, Sfu, SfuConfig, TransportId};
+use sfu::{Command, Event, MediaEngine, Route, RouteMedia, Sfu, SfuConfig, TransportId};
 use testkit::media::{Client, SessionBuilder, opus, vp8};
 use testkit::relay::{Conditions, Relay};
 
@@ -34,6 +34,7 @@ impl World {
         let seen = events.clone();
         let config = SfuConfig {
             bind: "127.0.0.1:0".parse().unwrap(),
+            engine: testkit::media::engine().map_or(MediaEngine::default(), |name| name.parse().unwrap()),
         };
         let sfu = Sfu::start(config, move |event| {
             seen.0.lock().unwrap().push((Instant::now(), event));

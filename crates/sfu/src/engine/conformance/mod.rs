@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod channels;
+mod differential;
 mod feedback;
 mod forgery;
 mod handshake;
@@ -64,4 +65,20 @@ macro_rules! suites {
 
 suites! {
     rtc: crate::engine::RtcEngines::new().unwrap(),
+    link: crate::engine::LinkEngines::new().unwrap(),
+}
+
+/// Where ours does better.
+mod link_alone {
+    use crate::engine::LinkEngines;
+
+    #[test]
+    fn replayed_reports_are_ignored() {
+        super::forgery::replayed_reports_are_ignored(&LinkEngines::new().unwrap());
+    }
+
+    #[test]
+    fn the_largest_and_the_empty_message_are_whole() {
+        super::channels::the_largest_and_the_empty_message_are_whole(&LinkEngines::new().unwrap());
+    }
 }

@@ -182,7 +182,7 @@ mod tests {
     use negotiation::NegotiatedSession;
 
     use super::*;
-    use crate::engine::{Bindings, EngineError, Polled, Received, RecvHandle, SendHandle, SendPacket};
+    use crate::engine::{Bindings, EngineError, Polled, Received, RecvHandle, SendHandle, SendPacket, Sent};
 
     /// An engine whose client takes nothing while it is `full`.
     #[derive(Default)]
@@ -214,8 +214,12 @@ mod tests {
             Err(EngineError::Failed("nobody polls it".into()))
         }
 
-        fn send(&mut self, _: SendHandle, _: SendPacket) -> bool {
-            false
+        fn send(&mut self, _: SendHandle, _: &SendPacket, _: Instant, _: &mut [u8]) -> Sent {
+            Sent::Refused
+        }
+
+        fn wants_run(&self) -> bool {
+            true
         }
 
         fn request_keyframe(&mut self, _: RecvHandle) {}

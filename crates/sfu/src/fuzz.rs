@@ -10,7 +10,7 @@ use negotiation::{Codec, CodecFormat, DtlsRole, Fingerprint, MediaKind, Negotiat
 use crate::codec::{PayloadMap, starts_keyframe};
 use crate::engine::{
     Bindings, ChannelHandle, Engine, EngineError, Engines, HeaderExtensions, LinkEngines, Output, Packet, Polled,
-    Received, RecvHandle, Reliability, RtcEngines, SendHandle, SendPacket, SenderReport, Written,
+    Received, RecvHandle, Reliability, RtcEngines, SendHandle, SendPacket, SenderReport, Sent, Written,
 };
 use crate::feedback::reception;
 use crate::feedback::sent::Sent;
@@ -420,11 +420,15 @@ impl Engine for Script {
         })
     }
 
-    fn send(&mut self, stream: SendHandle, packet: SendPacket) -> bool {
+    fn send(&mut self, stream: SendHandle, packet: &SendPacket, _: Instant, _: &mut [u8]) -> Sent {
         assert!(
             self.sent.insert((stream, packet.sequence)),
             "a number was given out twice"
         );
+        Sent::Queued
+    }
+
+    fn wants_run(&self) -> bool {
         true
     }
 

@@ -57,8 +57,11 @@ pub(crate) trait Engine: Send {
     /// What it has to say.
     fn poll(&mut self) -> Result<Polled, EngineError>;
 
-    /// Queues a packet; false if the stream is not there. A sequence number is used once.
-    fn send(&mut self, stream: SendHandle, packet: SendPacket) -> bool;
+    /// Sends a packet: writes it into the room, sealed, or queues it. A sequence number is used once.
+    fn send(&mut self, stream: SendHandle, packet: &SendPacket, now: Instant, room: &mut [u8]) -> Sent;
+
+    /// Whether it has to be run at once after [`Engine::send`], and not when it said.
+    fn wants_run(&self) -> bool;
 
     /// Asks the client for a key frame of a stream.
     fn request_keyframe(&mut self, stream: RecvHandle);
@@ -83,6 +86,17 @@ pub(crate) enum Received {
     Taken,
     /// It is RTP of an SSRC that the client did not announce.
     Undeclared,
+}
+
+/// What became of a packet to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// The stream is not there, or the number was used.
+    Refused,
+    /// It is polled when the engine was run.
+    Queued,
+    /// So many bytes of the room are to be transmitted.
+    Written(usize),
 }
 
 /// Why an engine failed; its transport is lost then.

@@ -30,7 +30,8 @@ use super::rtx::RtxBudget;
 use super::ssrcs::Ssrcs;
 use super::{
     Bindings, ChannelHandle, Delivery, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled,
-    ReceiveBinding, Received, RecvHandle, Reliability, SendBinding, SendHandle, SendPacket, SenderReport, Written,
+    ReceiveBinding, Received, RecvHandle, Reliability, SendBinding, SendHandle, SendPacket, SenderReport, Sent,
+    Written,
 };
 use crate::limits;
 use crate::stun;
@@ -647,13 +648,14 @@ impl Engine for RtcEngine {
         }
     }
 
-    fn send(&mut self, stream: SendHandle, packet: SendPacket) -> bool {
+    fn send(&mut self, stream: SendHandle, packet: &SendPacket, now: Instant, _: &mut [u8]) -> Sent {
+        self.now = now;
         if packet.repairable && self.rtx.sent() {
             self.set_rtx_caches(limits::RTX_AGE_MAX);
         }
         let mut api = self.rtc.direct_api();
         let Some(stream) = api.stream_tx(&Ssrc::from(stream.0)) else {
-            return false;
+            return Sent::Refused;
         };
         let patch = packet.vp8.and_then(|ids| vp8_patch(&packet.payload, ids));
         let mut write = RtpWrite::new(
@@ -661,7 +663,7 @@ impl Engine for RtcEngine {
             packet.sequence.into(),
             packet.timestamp,
             packet.captured.min(self.now),
-            packet.payload,
+            packet.payload.clone(),
         )
         .marker(packet.marker)
         .ext_vals(extension_values(packet.extensions))
@@ -670,6 +672,10 @@ impl Engine for RtcEngine {
             write = write.vp8_patch(patch);
         }
         stream.write_rtp(write);
+        Sent::Queued
+    }
+
+    fn wants_run(&self) -> bool {
         true
     }
 

@@ -8,7 +8,7 @@ use negotiation::{CodecFormat, MediaKind};
 use super::Plane;
 use crate::TransportId;
 use crate::codec::{self, Target, Vp8Header};
-use crate::engine::{Engine, Engines, Packet, SendHandle, SendPacket, SenderReport};
+use crate::engine::{Engine, Engines, Packet, SendHandle, SendPacket, SenderReport, Sent};
 use crate::forwarder::Arrived;
 use crate::track::TrackKey;
 use crate::wire::red;
@@ -60,6 +60,18 @@ impl<E: Engines> Plane<E> {
 
     fn fan_out(&mut self, key: TrackKey, packet: &Packet, arrived: &Arrived, captured: Instant) {
         let Some(track) = self.tracks.get(&key) else { return };
+        let now = packet.arrival;
+        let mut outgoing = SendPacket {
+            payload_type: packet.payload_type,
+            sequence: 0,
+            timestamp: 0,
+            marker: packet.marker,
+            extensions: packet.extensions,
+            captured,
+            repairable: track.kind == MediaKind::Video,
+            vp8: None,
+            payload: packet.payload.clone(),
+        };
         // RED is opened once, for all who need it opened.
         let mut opened: Option<Option<Arc<[u8]>>> = None;
         for (id, stream) in &track.subscribers {
@@ -70,13 +82,13 @@ impl<E: Engines> Plane<E> {
                 continue;
             };
             let (payload_type, payload) = match slot.map.target(packet.payload_type) {
-                Target::Same(payload_type) => (payload_type, Some(packet.payload.clone())),
+                Target::Same(payload_type) => (payload_type, Some(&packet.payload)),
                 Target::Unwrapped(payload_type) => {
                     let inner = || match track.codec(packet.payload_type).map(|codec| &codec.format) {
                         Some(CodecFormat::Red { of }) => red::primary(&packet.payload, *of).map(Arc::from),
                         _ => None,
                     };
-                    (payload_type, opened.get_or_insert_with(inner).clone())
+                    (payload_type, opened.get_or_insert_with(inner).as_ref())
                 }
                 Target::Missing => (0, None),
             };
@@ -89,22 +101,33 @@ impl<E: Engines> Plane<E> {
                 self.stats.dropped_not_forwarded += 1;
                 continue;
             };
-            let outgoing = SendPacket {
-                payload_type,
-                sequence: rewritten.sequence,
-                timestamp: rewritten.timestamp,
-                marker: packet.marker,
-                extensions: packet.extensions,
-                captured,
-                repairable: track.kind == MediaKind::Video,
-                vp8: rewritten.vp8,
-                payload,
+            outgoing.payload_type = payload_type;
+            outgoing.sequence = rewritten.sequence;
+            outgoing.timestamp = rewritten.timestamp;
+            outgoing.vp8 = rewritten.vp8;
+            if !Arc::ptr_eq(&outgoing.payload, payload) {
+                outgoing.payload = payload.clone();
+            }
+            let Some(path) = transport.ice.selected() else {
+                continue;
             };
-            match transport.engine.call(|engine| Ok(engine.send(*stream, outgoing))) {
-                Ok(sent) => self.stats.packets_forwarded += u64::from(sent),
+            let (mut sent, mut wants_run) = (Ok(Sent::Refused), false);
+            self.outgoing.push_with(path, |room| {
+                sent = transport.engine.call(|engine| {
+                    let sent = engine.send(*stream, &outgoing, now, room);
+                    wants_run = engine.wants_run();
+                    Ok(sent)
+                });
+                match sent {
+                    Ok(Sent::Written(length)) => Some(length),
+                    _ => None,
+                }
+            });
+            match sent {
+                Ok(sent) => self.stats.packets_forwarded += u64::from(sent != Sent::Refused),
                 Err(error) => self.failed.push((*id, error)),
             }
-            if !std::mem::replace(&mut transport.dirty, true) {
+            if wants_run && !std::mem::replace(&mut transport.dirty, true) {
                 self.dirty.push(*id);
             }
         }

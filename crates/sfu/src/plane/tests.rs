@@ -11,7 +11,7 @@ use negotiation::{Fingerprint, MediaKind, NegotiatedSession};
 use super::Plane;
 use crate::engine::{
     Bindings, ChannelHandle, Delivery, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled,
-    Received, RecvHandle, Reliability, SendHandle, SendPacket, Written,
+    Received, RecvHandle, Reliability, SendHandle, SendPacket, Sent, Written,
 };
 use crate::fixture::{camera, path};
 use crate::transport::Phase;
@@ -134,13 +134,17 @@ impl Engine for Notebook {
         })
     }
 
-    fn send(&mut self, stream: SendHandle, packet: SendPacket) -> bool {
+    fn send(&mut self, stream: SendHandle, packet: &SendPacket, _: Instant, _: &mut [u8]) -> Sent {
         assert!(!packet.payload.starts_with(b"poison"), "as an engine may");
         self.notes
             .lock()
             .unwrap()
             .sent
-            .push((self.name.clone(), stream, packet));
+            .push((self.name.clone(), stream, packet.clone()));
+        Sent::Queued
+    }
+
+    fn wants_run(&self) -> bool {
         true
     }
 

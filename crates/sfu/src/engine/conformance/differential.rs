@@ -160,7 +160,7 @@ fn transcript<F: Engines>(engines: &F, seed: u64, wire: Wire) -> Transcript {
             let mut payload = packet.payload.to_vec();
             payload.truncate(20 + dice.below(500));
             packet.payload = payload.into();
-            assert!(world.engine.send(world.stream(index), packet));
+            assert!(world.give(world.stream(index), &packet));
         }
         world.handle_timeout();
         match dice.below(8) {

@@ -67,11 +67,11 @@ pub(super) fn sender_reports_keep_the_capture_times<F: Engines>(engines: &F) {
         let mut audio = world.packet(111);
         (audio.captured, audio.timestamp, audio.repairable) = (captured, 960 * frame, false);
         world.now = world.now.max(captured);
-        assert!(world.engine.send(heard, audio));
+        assert!(world.give(heard, &audio));
         if let Some(shown) = frame.checked_sub(6) {
             let mut video = world.packet(96);
             (video.captured, video.timestamp) = (captured - late, 500_000 + 1800 * shown);
-            assert!(world.engine.send(seen, video));
+            assert!(world.give(seen, &video));
         }
         world.handle_timeout();
         world.run(Duration::from_millis(19));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use negotiation::{DtlsRole, Extension, MediaKind};
 use testkit::media::{Order, Video, opus, vp8};
 
-use super::super::{Engine, Engines, HeaderExtensions, SendHandle, Vp8Ids};
+use super::super::{Engines, HeaderExtensions, SendHandle, Vp8Ids};
 use super::world::{CAM, HEARD, MIC, SEEN, World, both_ways, plain, repaired};
 
 pub(super) fn packets_go_both_ways<F: Engines>(engines: &F) {
@@ -76,7 +76,7 @@ pub(super) fn header_extensions_travel<F: Engines>(engines: &F) {
         audio_level: Some((-42, Some(false))),
         ..HeaderExtensions::default()
     };
-    assert!(world.engine.send(world.stream(0), packet));
+    assert!(world.give(world.stream(0), &packet));
     world.handle_timeout();
     assert!(world.until(|world| world.heard.count(HEARD) == 1));
     assert_eq!(world.heard.of(HEARD)[0].audio_level, Some(-42));
@@ -158,7 +158,7 @@ pub(super) fn a_section_is_used_again_for_another_track<F: Engines>(engines: &F)
     world.send(world.stream(1), 96, 5);
     assert!(world.until(|world| world.heard.count(600) == 5));
     let packet = world.packet(96);
-    assert!(!world.engine.send(before, packet));
+    assert!(!world.give(before, &packet));
     world.order(Order::Video {
         ssrcs: vec![700],
         payload_type: 96,
@@ -215,7 +215,7 @@ pub(super) fn vp8_ids_are_replaced_in_place<F: Engines>(engines: &F) {
         picture_id: Some(0x1234),
         tl0_pic_idx: Some(9),
     });
-    assert!(world.engine.send(world.stream(1), packet));
+    assert!(world.give(world.stream(1), &packet));
     world.handle_timeout();
     assert!(world.until(|world| world.heard.count(SEEN) == 1));
     payload[2..5].copy_from_slice(&[0x92, 0x34, 9]);
@@ -235,7 +235,7 @@ pub(super) fn a_stream_that_is_not_there_is_refused<F: Engines>(engines: &F) {
     );
     world.connect();
     let packet = world.packet(111);
-    assert!(!world.engine.send(SendHandle(7), packet));
+    assert!(!world.give(SendHandle(7), &packet));
     world.send(world.stream(0), 111, 3);
     assert!(world.until(|world| world.heard.count(HEARD) == 3));
 }

@@ -122,7 +122,7 @@ pub(super) fn retransmissions_are_bounded<F: Engines>(engines: &F) {
     for _ in 0..500 {
         for _ in 0..10 {
             let packet = world.packet(96);
-            assert!(world.engine.send(stream, packet));
+            assert!(world.give(stream, &packet));
         }
         world.handle_timeout();
         world.run(Duration::from_millis(10));

@@ -10,7 +10,7 @@ use testkit::media::{Far, Heard, Identity, Order, Scripted, SessionBuilder, opus
 
 use super::super::{
     Bindings, ChannelHandle, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled, Received,
-    RecvHandle, SendHandle, SendPacket, SenderReport,
+    RecvHandle, SendHandle, SendPacket, SenderReport, Sent,
 };
 use crate::ice::{IceLite, Path};
 use crate::stun::BindingRequest;
@@ -311,11 +311,25 @@ impl<E: Engine> World<E> {
         let first = self.sequence;
         for _ in 0..count {
             let packet = self.packet(payload_type);
-            assert!(self.engine.send(stream, packet));
+            assert!(self.give(stream, &packet));
             self.handle_timeout();
             self.run(Duration::from_millis(10));
         }
         first
+    }
+
+    /// Gives the engine a packet to be sent; whether it takes it.
+    pub(super) fn give(&mut self, stream: SendHandle, packet: &SendPacket) -> bool {
+        let mut room = [0; 2048];
+        let sent = self.engine.send(stream, packet, self.now, &mut room);
+        if let Sent::Written(length) = sent {
+            self.sent.push(room[..length].to_vec());
+            self.put(Way::ToClient, &room[..length]);
+        }
+        if self.engine.wants_run() {
+            self.engine_deadline = self.now;
+        }
+        sent != Sent::Refused
     }
 
     /// The next packet, whose payload has its number.

@@ -29,12 +29,12 @@ use self::association::{Association, Identity, Keying, Told};
 use self::channels::Channels;
 use self::clock::Clock;
 use self::inbound::{Heard, Inbound};
-use self::outbound::{Outbound, ROOM_BYTES};
+use self::outbound::Outbound;
 use self::reports::Reports;
 use self::sections::Sections;
 use super::{
     Bindings, ChannelHandle, Engine, EngineError, Engines, Output, Polled, Received, RecvHandle, Reliability,
-    SendHandle, SendPacket, Written,
+    SendHandle, SendPacket, Sent, Written,
 };
 use crate::limits;
 use crate::srtp::{Keys, OpenError, Opener, Profile, Sealer};
@@ -88,6 +88,7 @@ impl Engines for LinkEngines {
             scratch: Vec::new(),
             pending: VecDeque::new(),
             moved: false,
+            first_known: None,
             now,
         })
     }
@@ -111,6 +112,8 @@ pub(crate) struct Link {
     pending: VecDeque<Output>,
     /// DTLS or SCTP may have something to say.
     moved: bool,
+    /// The stream without a report that the deadline last told is right for.
+    first_known: Option<Instant>,
     now: Instant,
 }
 
@@ -376,19 +379,25 @@ impl Engine for Link {
     fn poll(&mut self) -> Result<Polled, EngineError> {
         Ok(match self.pending.pop_front() {
             Some(output) => Polled::Output(output),
-            None => Polled::Timeout(self.deadline()),
+            None => {
+                self.first_known = self.outbound.first_unreported;
+                Polled::Timeout(self.deadline())
+            }
         })
     }
 
-    fn send(&mut self, stream: SendHandle, packet: SendPacket) -> bool {
-        let Some(srtp) = &mut self.srtp else { return false };
-        let mut room = [0; ROOM_BYTES];
-        let length = self
-            .outbound
-            .send(stream, &packet, &mut srtp.sealer, self.now, &mut room);
-        self.pending
-            .extend(length.map(|length| Output::Transmit(room[..length].to_vec())));
-        length.is_some()
+    fn send(&mut self, stream: SendHandle, packet: &SendPacket, now: Instant, room: &mut [u8]) -> Sent {
+        self.now = now;
+        let Some(srtp) = &mut self.srtp else {
+            return Sent::Refused;
+        };
+        let sent = self.outbound.send(stream, packet, &mut srtp.sealer, now, room);
+        sent.map_or(Sent::Refused, Sent::Written)
+    }
+
+    fn wants_run(&self) -> bool {
+        // The first report of a stream follows soon.
+        self.moved || self.outbound.first_unreported != self.first_known
     }
 
     fn request_keyframe(&mut self, stream: RecvHandle) {

@@ -21,7 +21,7 @@ use crate::wire::rtp::{ExtensionForm, RtpHeader, RtpWriter};
 use crate::wire::twcc::Feedback;
 
 /// Room for a packet: more than any that arrives, and what is added to it.
-pub(super) const ROOM_BYTES: usize = 2048;
+const ROOM_BYTES: usize = 2048;
 
 /// So many packets say their mid; the descriptions name the SSRC already.
 const MID_PACKETS: u32 = 50;

@@ -402,7 +402,7 @@ impl Engine for Script {
                 marker: c % 2 == 0,
                 extensions: HeaderExtensions::default(),
                 arrival: now,
-                payload: Arc::from(rest),
+                payload: rest.to_vec().into(),
             }),
         });
         Ok(Received::Taken)

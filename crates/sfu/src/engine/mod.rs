@@ -14,6 +14,7 @@
 #[cfg(test)]
 mod conformance;
 mod link;
+mod payload;
 mod resend;
 mod rtc;
 mod rtx;
@@ -25,6 +26,7 @@ use std::time::Instant;
 use negotiation::{Codec, Fingerprint, MediaKind, NegotiatedSession};
 
 pub(crate) use link::LinkEngines;
+pub(crate) use payload::{Payload, Pool};
 pub(crate) use rtc::RtcEngines;
 
 /// Makes engines that share one certificate.
@@ -202,7 +204,7 @@ pub(crate) struct Packet {
     pub(crate) marker: bool,
     pub(crate) extensions: HeaderExtensions,
     pub(crate) arrival: Instant,
-    pub(crate) payload: Arc<[u8]>,
+    pub(crate) payload: Payload,
 }
 
 /// Header extensions that travel from end to end.
@@ -231,7 +233,7 @@ pub(crate) struct SendPacket {
     pub(crate) repairable: bool,
     /// New values for the VP8 payload descriptor, in places that are there.
     pub(crate) vp8: Option<Vp8Ids>,
-    pub(crate) payload: Arc<[u8]>,
+    pub(crate) payload: Payload,
 }
 
 /// Counters in a VP8 payload descriptor (RFC 7741 section 4.2).

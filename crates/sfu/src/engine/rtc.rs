@@ -494,7 +494,7 @@ impl RtcEngine {
                     .map(|(min, max)| (tens_of_ms(min), tens_of_ms(max))),
             },
             arrival: packet.timestamp,
-            payload: packet.payload,
+            payload: packet.payload.into(),
         })
     }
 
@@ -663,7 +663,7 @@ impl Engine for RtcEngine {
             packet.sequence.into(),
             packet.timestamp,
             packet.captured.min(self.now),
-            packet.payload.clone(),
+            packet.payload.whole(),
         )
         .marker(packet.marker)
         .ext_vals(extension_values(packet.extensions))

@@ -1,6 +1,5 @@
 //! The way of a packet, and of the requests that come back.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use negotiation::{CodecFormat, MediaKind};
@@ -8,7 +7,7 @@ use negotiation::{CodecFormat, MediaKind};
 use super::Plane;
 use crate::TransportId;
 use crate::codec::{self, Target, Vp8Header};
-use crate::engine::{Engine, Engines, Packet, SendHandle, SendPacket, SenderReport, Sent};
+use crate::engine::{Engine, Engines, Packet, Payload, SendHandle, SendPacket, SenderReport, Sent};
 use crate::forwarder::Arrived;
 use crate::track::TrackKey;
 use crate::wire::red;
@@ -73,7 +72,7 @@ impl<E: Engines> Plane<E> {
             payload: packet.payload.clone(),
         };
         // RED is opened once, for all who need it opened.
-        let mut opened: Option<Option<Arc<[u8]>>> = None;
+        let mut opened: Option<Option<Payload>> = None;
         for (id, stream) in &track.subscribers {
             let Some(transport) = self.transports.get_mut(id).filter(|transport| transport.is_up()) else {
                 continue;
@@ -85,7 +84,7 @@ impl<E: Engines> Plane<E> {
                 Target::Same(payload_type) => (payload_type, Some(&packet.payload)),
                 Target::Unwrapped(payload_type) => {
                     let inner = || match track.codec(packet.payload_type).map(|codec| &codec.format) {
-                        Some(CodecFormat::Red { of }) => red::primary(&packet.payload, *of).map(Arc::from),
+                        Some(CodecFormat::Red { of }) => red::primary(&packet.payload, *of).map(Payload::from),
                         _ => None,
                     };
                     (payload_type, opened.get_or_insert_with(inner).as_ref())
@@ -105,7 +104,7 @@ impl<E: Engines> Plane<E> {
             outgoing.sequence = rewritten.sequence;
             outgoing.timestamp = rewritten.timestamp;
             outgoing.vp8 = rewritten.vp8;
-            if !Arc::ptr_eq(&outgoing.payload, payload) {
+            if !outgoing.payload.is(payload) {
                 outgoing.payload = payload.clone();
             }
             let Some(path) = transport.ice.selected() else {

@@ -105,7 +105,7 @@ impl Engine for Notebook {
                 marker: true,
                 extensions: HeaderExtensions::default(),
                 arrival: now,
-                payload: Arc::from(&datagram[10..]),
+                payload: datagram[10..].to_vec().into(),
             })),
             (Some(stream), Some(sequence)) => self.outputs.push(Output::Packet(Packet {
                 stream: RecvHandle(u32::from(*stream)),
@@ -115,7 +115,7 @@ impl Engine for Notebook {
                 marker: true,
                 extensions: HeaderExtensions::default(),
                 arrival: now,
-                payload: Arc::from(&datagram[3..]),
+                payload: datagram[3..].to_vec().into(),
             })),
             _ => {}
         }

@@ -3,10 +3,9 @@
 //! A payload is shared with all who were sent the packet; it is rewritten and sealed again, on the stream of
 //! retransmissions, when it is asked for.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::{HeaderExtensions, Vp8Ids};
+use super::super::{HeaderExtensions, Payload, Vp8Ids};
 use crate::limits;
 
 /// A lost packet is asked for again after a round trip; what is asked for sooner is on its way.
@@ -25,7 +24,7 @@ pub(super) struct Sent {
     pub(super) marker: bool,
     pub(super) extensions: HeaderExtensions,
     pub(super) vp8: Option<Vp8Ids>,
-    pub(super) payload: Arc<[u8]>,
+    pub(super) payload: Payload,
 }
 
 #[derive(Debug)]
@@ -124,7 +123,7 @@ mod tests {
             marker: false,
             extensions: HeaderExtensions::default(),
             vp8: None,
-            payload: Arc::from(sequence.to_be_bytes()),
+            payload: sequence.to_be_bytes().to_vec().into(),
         }
     }
 

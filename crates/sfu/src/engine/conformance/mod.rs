@@ -46,6 +46,7 @@ macro_rules! suites {
                 repair::without_rtx_the_same_bytes_come_again,
                 repair::a_packet_lost_on_the_way_in_is_asked_for,
                 repair::retransmissions_are_bounded,
+                repair::losses_are_repaired_soon,
                 feedback::key_frames_are_asked_for_both_ways,
                 feedback::the_publishers_clock_arrives,
                 feedback::sender_reports_keep_the_capture_times,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use negotiation::{DtlsRole, MediaKind};
 use testkit::media::{Order, Video, vp8};
+use testkit::mutate::Dice;
 
 use super::super::resend::rtp_identity;
 use super::super::{Engine, Engines};
@@ -131,4 +132,54 @@ pub(super) fn retransmissions_are_bounded<F: Engines>(engines: &F) {
     let (sent, again) = (count(SEEN), count(SEEN + 1));
     assert_eq!(sent, 5000);
     assert!((1000..=2 * sent + 1024).contains(&again), "{again}");
+}
+
+/// With a twentieth of everything lost each way, and 10 ms for an answer, hardly a packet is late by more than a few.
+pub(super) fn losses_are_repaired_soon<F: Engines>(engines: &F) {
+    let mut world = World::new(engines, DtlsRole::Server, both_ways);
+    world.connect();
+    let mut dice = Dice::new(1);
+    world.fate = Box::new(move |_, datagram| usize::from(datagram[0] < 128 || dice.below(20) != 0));
+    world.order(Order::Video {
+        ssrcs: vec![CAM],
+        payload_type: 96,
+        video: Video::new(3, 500, 1),
+    });
+    let (cam, seen) = (world.layer(1), world.stream(1));
+    let mut sent = Vec::new();
+    for _ in 0..1500 {
+        let packet = world.packet(96);
+        sent.push((packet.sequence, world.now));
+        assert!(world.give(seen, &packet));
+        world.run(Duration::from_millis(10));
+    }
+    world.run(Duration::from_secs(1));
+    // The publisher's frames are 3000 ticks apart.
+    let base = world.packets[0].clone();
+    let came = world
+        .packets
+        .iter()
+        .filter(|packet| packet.stream == cam)
+        .map(|packet| {
+            let ticks = packet.timestamp.wrapping_sub(base.timestamp);
+            let due = base.arrival + Duration::from_nanos(u64::from(ticks) * 1_000_000_000 / 90_000);
+            packet.arrival.saturating_duration_since(due)
+        });
+    let went = world.heard.of(SEEN).into_iter().map(|packet| {
+        let (_, at) = sent.iter().find(|(sequence, _)| *sequence == packet.sequence).unwrap();
+        packet.at.saturating_duration_since(*at)
+    });
+    for (way, mut late) in [("in", came.collect::<Vec<_>>()), ("out", went.collect())] {
+        late.sort_unstable();
+        let at = |share: f64| late[((late.len() - 1) as f64 * share) as usize];
+        println!(
+            "{way}: {} packets, 96 % {:?}, 99 % {:?}, 99.9 % {:?}, all {:?}",
+            late.len(),
+            at(0.96),
+            at(0.99),
+            at(0.999),
+            at(1.0)
+        );
+        assert!(late.len() >= 1490 && at(0.99) < Duration::from_millis(120), "{way}");
+    }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use negotiation::{DtlsRole, Extension, MediaKind};
 use testkit::media::{Order, Video, opus, vp8};
 
-use super::super::{Engines, HeaderExtensions, SendHandle, Vp8Ids};
-use super::world::{CAM, HEARD, MIC, SEEN, World, both_ways, plain, repaired};
+use super::super::{Engine, Engines, HeaderExtensions, Output, Polled, SendHandle, Sent, Vp8Ids};
+use super::world::{CAM, HEARD, MIC, SEEN, Way, World, both_ways, plain, repaired};
 
 pub(super) fn packets_go_both_ways<F: Engines>(engines: &F) {
     for role in [DtlsRole::Server, DtlsRole::Client] {
@@ -238,4 +238,60 @@ pub(super) fn a_stream_that_is_not_there_is_refused<F: Engines>(engines: &F) {
     assert!(!world.give(SendHandle(7), &packet));
     world.send(world.stream(0), 111, 3);
     assert!(world.until(|world| world.heard.count(HEARD) == 3));
+}
+
+/// In a steady state: neither for one that comes nor for one that goes.
+pub(super) fn no_memory_is_taken_for_a_packet<F: Engines>(engines: &F) {
+    let mut world = World::new(engines, DtlsRole::Server, both_ways);
+    world.connect();
+    world.order(Order::Video {
+        ssrcs: vec![CAM],
+        payload_type: 96,
+        video: Video::new(3, 500, 1),
+    });
+    let seen = world.stream(1);
+    let mut taken = 0;
+    for round in 0..600 {
+        let packet = world.packet(96);
+        let mut room = [0; 2048];
+        let (engine, now) = (&mut world.engine, world.now);
+        let mut sent = Sent::Refused;
+        let counted = allocation_counter::measure(|| sent = engine.send(seen, &packet, now, &mut room));
+        let Sent::Written(length) = sent else {
+            panic!("{sent:?}")
+        };
+        world.put(Way::ToClient, &room[..length]);
+        world.run(Duration::from_millis(10));
+        // Three seconds, in which rings grow as large as they will be.
+        taken += if round < 300 { 0 } else { counted.count_total };
+    }
+    assert_eq!(taken, 0, "for packets that went");
+    world.packets.clear();
+    for round in 0..3 {
+        world.fate = Box::new(|way, datagram| usize::from(way == Way::ToClient || datagram[0] < 128));
+        world.received.clear();
+        world.run(Duration::from_millis(300));
+        let media = |datagram: &&Vec<u8>| super::world::is_rtp_of(datagram, CAM);
+        let came: Vec<Vec<u8>> = world.received.iter().filter(media).cloned().collect();
+        let (engine, now) = (&mut world.engine, world.now);
+        let mut packets = 0;
+        let counted = allocation_counter::measure(|| {
+            for datagram in &came {
+                engine.receive(datagram, now).unwrap();
+                while let Polled::Output(output) = engine.poll().unwrap() {
+                    packets += u32::from(matches!(output, Output::Packet(_)));
+                }
+            }
+        });
+        assert!(packets >= 20, "{packets}");
+        // The first round is a longer pause than any before.
+        assert!(
+            round == 0 || counted.count_total == 0,
+            "{} times for packets that came",
+            counted.count_total
+        );
+        world.fate = Box::new(|_, _| 1);
+        world.run(Duration::from_millis(200));
+        world.packets.clear();
+    }
 }

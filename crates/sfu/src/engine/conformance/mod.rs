@@ -74,6 +74,11 @@ mod link_alone {
     use crate::engine::LinkEngines;
 
     #[test]
+    fn no_memory_is_taken_for_a_packet() {
+        super::media::no_memory_is_taken_for_a_packet(&LinkEngines::new().unwrap());
+    }
+
+    #[test]
     fn replayed_reports_are_ignored() {
         super::forgery::replayed_reports_are_ignored(&LinkEngines::new().unwrap());
     }

@@ -34,6 +34,10 @@ fn messages_pass_both_ways_with_the_publishers_reliability() {
         None
     ))));
 
+    // His channel may be open at the server, and to her, before he knows that it is.
+    let is_his = |(label, ..): &(String, bool, Option<u16>)| label == "b-data";
+    assert!(bob.client.wait(PATIENCE, |heard| heard.channels.iter().any(is_his)));
+
     let large = vec![7; 60_000];
     alice.client.send_message("a-data", false, "grüße".as_bytes());
     alice.client.send_message("a-data", true, &[0, 1, 255]);

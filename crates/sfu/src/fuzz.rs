@@ -13,7 +13,7 @@ use crate::engine::{
     Received, RecvHandle, Reliability, RtcEngines, SendHandle, SendPacket, SenderReport, Sent, Written,
 };
 use crate::feedback::reception;
-use crate::feedback::sent::Sent;
+use crate::feedback::sent::Sent as Record;
 use crate::fixture::{check, codec, path, receive, send, video};
 use crate::plane::Plane;
 use crate::srtp::{Keys, Opener, Profile, Sealer};
@@ -106,7 +106,7 @@ pub fn rtp(bytes: &[u8]) {
 /// Reads a compound packet, and gives what it tells to those who remember what was sent.
 pub fn rtcp(bytes: &[u8]) {
     let start = Instant::now();
-    let mut sent = Sent::new(start);
+    let mut sent = Record::new(start);
     for _ in 0..100 {
         sent.send(1000, start);
     }

@@ -200,7 +200,9 @@ pub fn srtp(bytes: &[u8]) {
             false => sealer.seal_rtcp(&mut sealed, plain.len()),
         };
         sealed.truncate(length.expect("a new number"));
-        sequence += 1;
+        // Reports have numbers of their own. A stream whose first packet comes after a rollover is opened by nobody (RFC 3711
+        // section 3.3.1).
+        sequence += u64::from(is_rtp);
         let mut forged = sealed.clone();
         for (byte, change) in forged.iter_mut().rev().zip(data) {
             *byte ^= change;

@@ -26,13 +26,11 @@ mod limits;
 pub mod measure;
 mod plane;
 mod rewrite;
-#[allow(dead_code, unused_imports, reason = "the engine that uses all of it is being built")]
 mod srtp;
 mod stats;
 mod stun;
 mod track;
 mod transport;
-#[allow(dead_code, reason = "the engine that uses all of it is being built")]
 mod udp;
 mod wire;
 mod worker;
@@ -48,7 +46,9 @@ use std::time::Instant;
 
 use negotiation::{Fingerprint, MediaKind, NegotiatedSession};
 
-use engine::{Engines, LinkEngines, RtcEngines};
+#[cfg(feature = "library-engine")]
+use engine::RtcEngines;
+use engine::{Engines, LinkEngines};
 use plane::Plane;
 use stats::SharedStats;
 use udp::{Bound, Socket};
@@ -72,16 +72,17 @@ pub struct SfuConfig {
 /// Which engine carries the transports: DTLS, SRTP, RTCP and data channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MediaEngine {
-    /// The one over a WebRTC library.
-    #[default]
-    Library,
     /// Our own.
+    #[default]
     Own,
+    /// The one over a WebRTC library, to compare with.
+    #[cfg(feature = "library-engine")]
+    Library,
 }
 
-/// It is none of the two names.
+/// No engine of this build has that name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("library or own")]
+#[error("this build has own, or own and library if it was built with the feature library-engine")]
 pub struct NoSuchEngine;
 
 impl FromStr for MediaEngine {
@@ -89,8 +90,9 @@ impl FromStr for MediaEngine {
 
     fn from_str(name: &str) -> Result<Self, NoSuchEngine> {
         match name {
-            "library" => Ok(Self::Library),
             "own" => Ok(Self::Own),
+            #[cfg(feature = "library-engine")]
+            "library" => Ok(Self::Library),
             _ => Err(NoSuchEngine),
         }
     }
@@ -196,12 +198,13 @@ impl Sfu {
     /// block.
     pub fn start(config: SfuConfig, on_event: impl Fn(Event) + Send + 'static) -> io::Result<Self> {
         match config.engine {
-            MediaEngine::Library => {
-                let engines = RtcEngines::new().map_err(io::Error::other)?;
-                Self::start_with(engines, config.bind, on_event)
-            }
             MediaEngine::Own => {
                 let engines = LinkEngines::new().map_err(io::Error::other)?;
+                Self::start_with(engines, config.bind, on_event)
+            }
+            #[cfg(feature = "library-engine")]
+            MediaEngine::Library => {
+                let engines = RtcEngines::new().map_err(io::Error::other)?;
                 Self::start_with(engines, config.bind, on_event)
             }
         }

@@ -115,6 +115,7 @@ impl<'a> BindingRequest<'a> {
 }
 
 /// A signed binding request with USE-CANDIDATE, for feeding an engine and for tests.
+#[cfg(any(test, feature = "library-engine"))]
 pub(crate) fn nominating_request(username: &str, pwd: &str, transaction: [u8; 12]) -> Vec<u8> {
     let mut request = Vec::with_capacity(120);
     request.extend_from_slice(&BINDING_REQUEST.to_be_bytes());

@@ -41,9 +41,6 @@ options! {
         /// Where media arrives, by UDP [env: ROTUNDA_MEDIA_ADDR] [default: 0.0.0.0:8081]
         #[arg(long, value_name = "IP:PORT")]
         media_addr: Text,
-        /// What carries the media: library (str0m) or own (Rotunda's, new) [env: ROTUNDA_MEDIA_ENGINE] [default: library]
-        #[arg(long, value_name = "library|own")]
-        media_engine: Text,
         /// Where browsers send media, by commas: IP or IP:PORT [env: ROTUNDA_ADVERTISE_ADDR] [default: all addresses of this machine that --media-addr covers]
         #[arg(long, value_name = "IP,...")]
         advertise_addr: List,
@@ -159,7 +156,6 @@ impl Raw {
         Self {
             http_addr: text("127.0.0.1:8080"),
             media_addr: text("0.0.0.0:8081"),
-            media_engine: text("library"),
             session_timeout_s: text("30"),
             max_participants: text("1000"),
             max_participant_duration_s: text("86400"),

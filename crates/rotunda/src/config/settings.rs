@@ -192,9 +192,7 @@ impl Settings {
         let database = reader.database(raw);
         let http_addr = reader.address("http_addr", raw.http_addr.as_ref());
         let media_addr = reader.address("media_addr", raw.media_addr.as_ref());
-        let media_engine = reader.optional("media_engine", raw.media_engine.as_ref(), |text| {
-            text.parse::<MediaEngine>().map_err(|error| error.to_string())
-        });
+        let media_engine = reader.media_engine(environment);
         let advertise = reader.each(
             "advertise_addr",
             raw.advertise_addr.iter().flat_map(|list| &list.0),
@@ -322,9 +320,12 @@ impl Settings {
     }
 }
 
+/// Chooses the media engine, in a build that has several.
+const MEDIA_ENGINE: &str = "ROTUNDA_MEDIA_ENGINE";
+
 /// The engine of servers within tests, which may be run with another than the default.
 fn ephemeral_engine() -> MediaEngine {
-    let named = std::env::var("ROTUNDA_MEDIA_ENGINE").ok();
+    let named = std::env::var(MEDIA_ENGINE).ok();
     named.and_then(|name| name.parse().ok()).unwrap_or_default()
 }
 
@@ -472,6 +473,18 @@ impl Reader<'_> {
             return None;
         };
         Some(Data::Directory(base.join("rotunda")))
+    }
+
+    /// Not an option: only developers have more than one engine, to compare them.
+    fn media_engine(&mut self, environment: &dyn Environment) -> Option<MediaEngine> {
+        let Some(name) = environment.variable(MEDIA_ENGINE) else {
+            return Some(MediaEngine::default());
+        };
+        let engine = name.parse();
+        if let Err(error) = &engine {
+            self.faults.push(format!("{MEDIA_ENGINE} in the environment: {error}"));
+        }
+        engine.ok()
     }
 
     /// The URL of a database, from where no other user of the machine can read its password.

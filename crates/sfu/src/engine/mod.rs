@@ -16,9 +16,9 @@ mod conformance;
 mod link;
 mod payload;
 mod resend;
+#[cfg(any(test, feature = "library-engine"))]
 mod rtc;
 mod rtx;
-mod ssrcs;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,6 +27,7 @@ use negotiation::{Codec, Fingerprint, MediaKind, NegotiatedSession};
 
 pub(crate) use link::LinkEngines;
 pub(crate) use payload::{Payload, Pool};
+#[cfg(any(test, feature = "library-engine"))]
 pub(crate) use rtc::RtcEngines;
 
 /// Makes engines that share one certificate.
@@ -96,6 +97,7 @@ pub(crate) enum Sent {
     /// The stream is not there, or the number was used.
     Refused,
     /// It is polled when the engine was run.
+    #[cfg(any(test, feature = "library-engine"))]
     Queued,
     /// So many bytes of the room are to be transmitted.
     Written(usize),

@@ -24,6 +24,7 @@ impl Payload {
     }
 
     /// As a buffer without anything behind.
+    #[cfg(any(test, feature = "library-engine"))]
     pub(crate) fn whole(&self) -> Arc<[u8]> {
         match self.length == self.buffer.len() {
             true => self.buffer.clone(),

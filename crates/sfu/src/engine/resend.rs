@@ -7,8 +7,6 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::limits;
-use crate::wire::Kind;
-use crate::wire::rtp::Rtp;
 
 /// The latest sealed packets of one stream.
 #[derive(Debug, Default)]
@@ -60,12 +58,6 @@ impl ResendRing {
     }
 }
 
-/// SSRC and sequence number of an RTP packet, sealed or not; `None` for RTCP and DTLS.
-pub(super) fn rtp_identity(datagram: &[u8]) -> Option<(u32, u16)> {
-    let packet = Rtp::parse(datagram).filter(|_| Kind::of(datagram) == Some(Kind::Rtp))?;
-    Some((packet.ssrc(), packet.sequence()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,13 +84,5 @@ mod tests {
         }
         assert_eq!(ring.resend(0, now), None);
         assert_eq!(ring.resend(1, now), Some(vec![0, 1]));
-    }
-
-    #[test]
-    fn rtcp_and_dtls_are_not_rtp() {
-        assert_eq!(rtp_identity(&[0x80, 96, 0, 5, 0, 0, 0, 0, 0, 0, 0, 9]), Some((9, 5)));
-        assert_eq!(rtp_identity(&[0x80, 200, 0, 5, 0, 0, 0, 0, 0, 0, 0, 9]), None);
-        assert_eq!(rtp_identity(&[22; 12]), None);
-        assert_eq!(rtp_identity(&[0x80; 4]), None);
     }
 }

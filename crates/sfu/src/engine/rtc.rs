@@ -4,6 +4,7 @@
 //! one nominating check with private credentials, and from then on its agent is left alone. The
 //! transport's own lite agent decides where packets go.
 
+mod ssrcs;
 mod translate;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -21,13 +22,14 @@ use str0m::rtp::rtcp::Rtcp;
 use str0m::rtp::{RawPacket, RtpPacket, RtpWrite, Ssrc};
 use str0m::{Candidate, Event, Input, Rtc, RtcConfig};
 
+use self::ssrcs::Ssrcs;
+pub(super) use self::ssrcs::rtp_identity;
 use self::translate::{
     extension_map, extension_values, failed, inner_credentials, media_kind, payload_params, takes_plain_resends,
     tens_of_ms, unix_us, vp8_patch,
 };
-use super::resend::{ResendRing, rtp_identity};
+use super::resend::ResendRing;
 use super::rtx::RtxBudget;
-use super::ssrcs::Ssrcs;
 use super::{
     Bindings, ChannelHandle, Delivery, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled,
     ReceiveBinding, Received, RecvHandle, Reliability, SendBinding, SendHandle, SendPacket, SenderReport, Sent,

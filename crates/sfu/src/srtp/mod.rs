@@ -13,8 +13,8 @@ mod window;
 
 use negotiation::DtlsRole;
 
-pub(crate) use open::{OpenError, OpenedRtp, Opener};
-pub(crate) use seal::{SealError, Sealer};
+pub(crate) use open::{OpenError, Opener};
+pub(crate) use seal::Sealer;
 
 /// Longest master key and salt of all profiles, bytes.
 const KEY_BYTES_MAX: usize = 32;

@@ -71,6 +71,7 @@ impl Sealer {
     }
 
     /// How packets are protected.
+    #[cfg(test)]
     pub(crate) fn profile(&self) -> Profile {
         self.profile
     }

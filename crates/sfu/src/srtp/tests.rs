@@ -8,6 +8,7 @@ use negotiation::DtlsRole;
 use proptest::prelude::*;
 
 use super::cipher::{Cipher, Label, derive};
+use super::seal::SealError;
 use super::*;
 use crate::limits;
 

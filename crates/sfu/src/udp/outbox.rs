@@ -69,10 +69,12 @@ impl Outbox {
         self.datagrams.len()
     }
 
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn is_empty(&self) -> bool {
         self.datagrams.is_empty()
     }
 
+    #[cfg(any(test, feature = "fuzzing"))]
     /// All that waits, in the order in which it was put in.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Path, &[u8])> {
         let destination = |datagram: &Datagram| self.destinations[datagram.destination as usize].path;

@@ -20,7 +20,7 @@ use negotiation::{DtlsRole, MediaKind};
 use testkit::media::{Order, Video, opus, red, vp8};
 use testkit::mutate::Dice;
 
-use super::super::resend::rtp_identity;
+use super::super::rtc::rtp_identity;
 use super::super::{Delivery, Engine, Engines, HeaderExtensions, LinkEngines, Reliability, RtcEngines, Written};
 use super::world::{CAM, HEARD, MIC, SEEN, Way, World, both_ways, plain};
 

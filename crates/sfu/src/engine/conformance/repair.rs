@@ -7,7 +7,7 @@ use negotiation::{DtlsRole, MediaKind};
 use testkit::media::{Order, Video, vp8};
 use testkit::mutate::Dice;
 
-use super::super::resend::rtp_identity;
+use super::super::rtc::rtp_identity;
 use super::super::{Engine, Engines};
 use super::world::{CAM, SEEN, Way, World, both_ways, is_rtp_of, plain, repaired};
 

@@ -374,7 +374,7 @@ fn client_address() -> SocketAddr {
 
 /// Whether a datagram is RTP, of this stream.
 pub(super) fn is_rtp_of(datagram: &[u8], ssrc: u32) -> bool {
-    super::super::resend::rtp_identity(datagram).is_some_and(|(of, _)| of == ssrc)
+    super::super::rtc::rtp_identity(datagram).is_some_and(|(of, _)| of == ssrc)
 }
 
 pub(super) const MIC: u32 = 100;

@@ -8,8 +8,9 @@ use std::collections::HashSet;
 
 use negotiation::NegotiatedSession;
 
-use super::resend::rtp_identity;
 use crate::limits;
+use crate::wire::Kind;
+use crate::wire::rtp::Rtp;
 
 /// What was announced in the session, and what was heard beyond it.
 #[derive(Debug, Default)]
@@ -45,6 +46,12 @@ impl Ssrcs {
         let has_room = self.has_unnamed && self.unnamed.len() < limits::UNDECLARED_SSRCS_MAX;
         has_room && self.unnamed.insert(ssrc)
     }
+}
+
+/// SSRC and sequence number of an RTP packet, sealed or not; `None` for RTCP and DTLS.
+pub(in super::super) fn rtp_identity(datagram: &[u8]) -> Option<(u32, u16)> {
+    let packet = Rtp::parse(datagram).filter(|_| Kind::of(datagram) == Some(Kind::Rtp))?;
+    Some((packet.ssrc(), packet.sequence()))
 }
 
 #[cfg(test)]
@@ -85,5 +92,13 @@ mod tests {
         let admitted = (100..10_000).filter(|ssrc| ssrcs.admit(&rtp(*ssrc))).count();
         assert_eq!(admitted, limits::UNDECLARED_SSRCS_MAX);
         assert!(ssrcs.admit(&rtp(100)), "a stream that is known goes on");
+    }
+
+    #[test]
+    fn rtcp_and_dtls_are_not_rtp() {
+        assert_eq!(rtp_identity(&[0x80, 96, 0, 5, 0, 0, 0, 0, 0, 0, 0, 9]), Some((9, 5)));
+        assert_eq!(rtp_identity(&[0x80, 200, 0, 5, 0, 0, 0, 0, 0, 0, 0, 9]), None);
+        assert_eq!(rtp_identity(&[22; 12]), None);
+        assert_eq!(rtp_identity(&[0x80; 4]), None);
     }
 }

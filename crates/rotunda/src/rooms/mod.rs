@@ -1,10 +1,12 @@
-//! The registry of live rooms: one task for each owns its `room::Room`.
+//! The live rooms: one task for each owns its `room::Room`.
 
 mod anonymize;
+mod joining;
 mod lag;
 mod limits;
 mod media;
 mod paths;
+mod registry;
 mod removal;
 mod seat;
 pub(crate) mod session;
@@ -14,19 +16,14 @@ mod subscriptions;
 mod task;
 pub(crate) mod wire;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::signaling::PeerConnectionState;
-use room::{
-    AccountSid, Announced, AnnouncedTrack, ApiKeySid, ParticipantSid, Priority, Restored, RestoredParticipant, Room,
-    RoomConfig, RoomSid, RoomStatus, Rules, TrackKind, TrackSid,
-};
-use store::{Audit, CallbackMethod, LiveRoom, NewRoom, RoomRow, Store, StoreError};
-use tokio::sync::{mpsc, oneshot};
+use room::{AccountSid, Room, RoomSid, RoomStatus};
+use store::{Audit, NewRoom, RoomRow, Store, StoreError};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -36,13 +33,13 @@ use crate::memory_watch::MemoryWatch;
 use crate::store_watch::StoreWatch;
 use crate::webhooks::Waker;
 
+pub(crate) use self::joining::{Arrival, Attached, NotJoined, announced};
 use self::lag::StoreLag;
 pub use self::media::Media;
-use self::seat::Seat;
-use self::socket::{Outgoing, Socket};
+use self::registry::{Live, LiveHandle};
 pub(crate) use self::subscriptions::initial_rules;
+use self::task::Command;
 pub(crate) use self::task::wall;
-use self::task::{Command, JoinCommand, RoomEnd, RoomTask, SyncCommand};
 
 /// How rooms are run.
 #[derive(Debug, Clone)]
@@ -76,31 +73,6 @@ struct Shared {
     tasks: TaskTracker,
     sockets: AtomicU64,
     lag: StoreLag,
-}
-
-/// The rooms that have a task, or are about to.
-#[derive(Default)]
-struct Live {
-    rooms: HashMap<RoomSid, LiveHandle>,
-    /// Rooms in progress by account and name: what a client that joins asks for. In it is only what is stored, so that
-    /// whoever finds a room here would find it in the store.
-    names: HashMap<(AccountSid, String), RoomSid>,
-}
-
-#[derive(Clone)]
-struct LiveHandle {
-    account: AccountSid,
-    commands: mpsc::Sender<Command>,
-    /// Its key among [`Live::names`], if it is there.
-    name: Option<String>,
-    /// How many participants are in it.
-    present: Arc<AtomicUsize>,
-}
-
-/// What a room's task takes over of its registration.
-struct Inbox {
-    commands: mpsc::Receiver<Command>,
-    present: Arc<AtomicUsize>,
 }
 
 /// How much goes on.
@@ -137,50 +109,6 @@ pub enum RoomsError {
     /// The store failed.
     #[error("the change could not be stored")]
     Store(#[from] StoreError),
-}
-
-/// The room that a client asked for.
-pub(crate) struct Meant {
-    pub(crate) sid: RoomSid,
-    /// Its name, or the text of its SID where none was given.
-    pub(crate) name: String,
-}
-
-impl From<RoomRow> for Meant {
-    fn from(row: RoomRow) -> Self {
-        let sid = row.new.sid;
-        let name = row.new.unique_name.unwrap_or_else(|| sid.to_string());
-        Self { sid, name }
-    }
-}
-
-/// What a client brings when it joins.
-pub(crate) struct Arrival {
-    pub(crate) account: AccountSid,
-    /// The key of its token.
-    pub(crate) key: ApiKeySid,
-    pub(crate) identity: String,
-    pub(crate) rules: Rules,
-    pub(crate) announced: Announced,
-    pub(crate) peers: Vec<PeerConnectionState>,
-    pub(crate) socket: Socket,
-}
-
-/// Why a client is not in the room.
-pub(crate) enum NotJoined {
-    /// The room ended first; what the client brought is given back.
-    Over(Box<Arrival>),
-    /// The room's queue stays full, or the server is shutting down.
-    Busy,
-}
-
-/// A socket's way to its participant's room.
-#[derive(Clone)]
-pub(crate) struct Attached {
-    pub(crate) account: AccountSid,
-    participant: ParticipantSid,
-    socket: u64,
-    commands: mpsc::Sender<Command>,
 }
 
 impl Rooms {
@@ -375,23 +303,6 @@ impl Rooms {
             .ok_or(RoomsError::RoomNotFound)
     }
 
-    /// Whether a client's first offer can be answered; tried before it is let in, so that no row
-    /// is made for garbage.
-    pub(crate) fn is_answerable(&self, peers: &[PeerConnectionState]) -> bool {
-        task::is_answerable(&self.shared, peers)
-    }
-
-    /// A new socket's end of its queue, and what its room gets of it.
-    pub(crate) fn socket(&self) -> (Socket, mpsc::Receiver<Outgoing>) {
-        let (queue, outgoing) = mpsc::channel(limits::OUTGOING);
-        let socket = Socket {
-            id: self.shared.sockets.fetch_add(1, Ordering::Relaxed),
-            queue,
-            given_up: CancellationToken::new(),
-        };
-        (socket, outgoing)
-    }
-
     /// How far the store is behind with what rooms write.
     pub(crate) fn store_lag(&self) -> Duration {
         self.shared.lag.at(std::time::Instant::now())
@@ -406,267 +317,6 @@ impl Rooms {
     pub(crate) fn closing(&self) -> CancellationToken {
         self.shared.closing.clone()
     }
-
-    /// Brings a client into a room in progress. What becomes of it is said over its socket.
-    pub(crate) async fn join(&self, room: RoomSid, arrival: Arrival) -> Result<Attached, NotJoined> {
-        let Some(handle) = self.live(arrival.account, room) else {
-            return Err(NotJoined::Over(Box::new(arrival)));
-        };
-        let participant = ParticipantSid::from_bytes(random());
-        let (taken, wait) = oneshot::channel();
-        let Arrival {
-            account,
-            key,
-            identity,
-            rules,
-            announced,
-            peers,
-            socket,
-        } = arrival;
-        let command = JoinCommand {
-            participant,
-            key,
-            identity: identity.clone(),
-            rules: rules.clone(),
-            announced: announced.clone(),
-            peers: peers.clone(),
-            socket: socket.clone(),
-            taken,
-        };
-        let attached = Attached {
-            account,
-            participant,
-            socket: socket.id,
-            commands: handle.commands.clone(),
-        };
-        match self.ask(&handle, Command::Join(Box::new(command))).await {
-            Ok(()) if wait.await.is_ok() => return Ok(attached),
-            Err(RoomsError::Busy) => return Err(NotJoined::Busy),
-            _ => {}
-        }
-        handle.commands.closed().await;
-        Err(NotJoined::Over(Box::new(Arrival {
-            account,
-            key,
-            identity,
-            rules,
-            announced,
-            peers,
-            socket,
-        })))
-    }
-
-    /// Resumes a session on a new socket; `None` if there is no such session any more.
-    pub(crate) async fn sync(
-        &self,
-        session: &str,
-        announced: Announced,
-        peers: Vec<PeerConnectionState>,
-        socket: Socket,
-    ) -> Option<Attached> {
-        let key = session::parse(session)?;
-        let handle = lock(&self.shared.live).rooms.get(&key.room).cloned()?;
-        let (taken, wait) = oneshot::channel();
-        let attached = Attached {
-            account: handle.account,
-            participant: key.participant,
-            socket: socket.id,
-            commands: handle.commands.clone(),
-        };
-        let command = SyncCommand {
-            participant: key.participant,
-            session: key.hash,
-            key: key.key,
-            announced,
-            peers,
-            socket,
-            taken,
-        };
-        handle.commands.send(Command::Sync(Box::new(command))).await.ok()?;
-        wait.await.ok()?;
-        Some(attached)
-    }
-
-    /// The room that a name stands for, made if there is none: the `connect` of a client makes
-    /// rooms ad hoc.
-    pub(crate) async fn find_or_create(&self, account: AccountSid, name: Option<&str>) -> Result<Meant, RoomsError> {
-        if let Some(sid) = name.and_then(|name| name.parse::<RoomSid>().ok()) {
-            let row = self
-                .shared
-                .store
-                .room(account, sid)
-                .await?
-                .ok_or(RoomsError::RoomNotFound)?;
-            return if row.status == RoomStatus::InProgress {
-                Ok(row.into())
-            } else {
-                Err(RoomsError::RoomNotInProgress)
-            };
-        }
-        loop {
-            if let Some(name) = name {
-                if let Some(sid) = self.shared.named(account, name) {
-                    let name = name.to_owned();
-                    return Ok(Meant { sid, name });
-                }
-                // One that is not here is being made, or goes on after a fault.
-                if let Some(row) = self.shared.store.room_in_progress(account, name).await? {
-                    return Ok(row.into());
-                }
-            }
-            if !self.shared.config.rooms.ad_hoc.allowed {
-                return Err(RoomsError::NotMadeByJoining);
-            }
-            match self.create(account, self.ad_hoc_room(name)).await {
-                Err(RoomsError::RoomExists) => tokio::task::yield_now().await, // another client was faster
-                other => return other.map(Into::into),
-            }
-        }
-    }
-
-    fn ad_hoc_room(&self, name: Option<&str>) -> NewRoom {
-        let rooms = &self.shared.config.rooms;
-        let kind = rooms.ad_hoc.kind;
-        NewRoom {
-            sid: RoomSid::from_bytes(random()),
-            unique_name: name.map(ToOwned::to_owned),
-            kind,
-            audio_only: false,
-            large_room: false,
-            ad_hoc: true,
-            status_callback: None,
-            status_callback_method: CallbackMethod::Post,
-            max_participants: rooms
-                .ad_hoc
-                .max_participants
-                .unwrap_or_else(|| rooms.participants_default(kind)),
-            max_participant_duration_s: rooms.participant_duration_default_s(),
-            empty_room_timeout_min: 5,
-            unused_room_timeout_min: 5,
-            video_codecs: rooms.ad_hoc.video_codecs.clone(),
-            media_region: Some(rooms.media_region.clone()),
-            at: task::wall(),
-        }
-    }
-
-    fn restore(&self, left: LiveRoom, inbox: Inbox) {
-        let wall = task::wall();
-        let row = left.room;
-        let config = self.room_config(&row);
-        let since = |then: room::Timestamp| Duration::from_micros(u64::try_from(wall.0 - then.0).unwrap_or(0));
-        let mut seats = Vec::new();
-        let mut participants = Vec::new();
-        for from in left.participants {
-            seats.push(Seat::new(
-                from.row.sid,
-                from.row.identity.clone(),
-                from.session,
-                config.first_revision,
-            ));
-            participants.push(RestoredParticipant {
-                sid: from.row.sid,
-                identity: from.row.identity,
-                rules: from.rules,
-                tracks: from.tracks,
-                stayed: since(from.row.created),
-            });
-        }
-        let empty_for = left.empty_since.filter(|_| left.was_joined).map(since);
-        let restored = Restored {
-            age: since(row.new.at),
-            empty_for,
-            participants,
-        };
-        let room = Room::restore(config, restored, now());
-        self.run(row, room, seats, inbox);
-    }
-
-    /// Restores a room from what is stored, since the store refused what it had become. Who asks for
-    /// it meanwhile waits in its queue.
-    async fn reopen(&self, account: AccountSid, sid: RoomSid) {
-        let inbox = self.register(account, sid);
-        let left = loop {
-            match self.shared.store.take_over_room(account, sid, task::wall()).await {
-                Err(StoreError::Unavailable { .. }) => tokio::time::sleep(limits::WRITE_PAUSE_MAX).await,
-                other => break other,
-            }
-        };
-        match left {
-            Ok(Some(left)) => self.restore(left, inbox),
-            Ok(None) => self.shared.forget(sid),
-            Err(error) => {
-                tracing::error!(room = %sid, error = &error as &dyn std::error::Error, "the room could not be restored: the next start tries again");
-                self.shared.forget(sid);
-            }
-        }
-    }
-
-    fn register(&self, account: AccountSid, room: RoomSid) -> Inbox {
-        let (commands, inbox) = mpsc::channel(limits::COMMANDS);
-        let present = Arc::<AtomicUsize>::default();
-        let handle = LiveHandle {
-            account,
-            commands,
-            name: None,
-            present: Arc::clone(&present),
-        };
-        lock(&self.shared.live).rooms.insert(room, handle);
-        Inbox {
-            commands: inbox,
-            present,
-        }
-    }
-
-    fn run(&self, row: RoomRow, room: Room, seats: Vec<Seat>, inbox: Inbox) {
-        let (account, sid) = (row.account, row.new.sid);
-        if let Some(name) = &row.new.unique_name {
-            self.shared.name(account, sid, name);
-        }
-        let task = RoomTask::new(Arc::clone(&self.shared), row, room, seats, inbox.present);
-        let rooms = self.clone();
-        self.shared.tasks.spawn(async move {
-            if task.run(inbox.commands, rooms.shared.closing.clone()).await == RoomEnd::Refused {
-                rooms.reopen(account, sid).await;
-            }
-        });
-    }
-
-    fn room_config(&self, row: &RoomRow) -> RoomConfig {
-        let new = &row.new;
-        RoomConfig {
-            max_participants: new.max_participants as usize,
-            max_participant_duration: Duration::from_secs(new.max_participant_duration_s.into()),
-            unused_timeout: Duration::from_secs(60 * u64::from(new.unused_room_timeout_min)),
-            empty_timeout: Duration::from_secs(60 * u64::from(new.empty_room_timeout_min)),
-            max_age: self.shared.config.rooms.max_room_duration,
-            audio_only: new.audio_only,
-            ad_hoc: new.ad_hoc,
-            session_timeout: self.shared.config.session_timeout,
-            first_revision: row.epoch.saturating_sub(1) << 32,
-        }
-    }
-
-    fn live(&self, account: AccountSid, room: RoomSid) -> Option<LiveHandle> {
-        lock(&self.shared.live)
-            .rooms
-            .get(&room)
-            .filter(|handle| handle.account == account)
-            .cloned()
-    }
-
-    async fn ask(&self, handle: &LiveHandle, command: Command) -> Result<(), RoomsError> {
-        if !self.shared.watch.is_fit() {
-            return Err(RoomsError::Busy);
-        }
-        match handle.commands.send_timeout(command, limits::COMMAND_WAIT).await {
-            Ok(()) => Ok(()),
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(RoomsError::Busy),
-            Err(mpsc::error::SendTimeoutError::Closed(_)) if self.shared.closing.is_cancelled() => {
-                Err(RoomsError::Busy)
-            }
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(RoomsError::RoomNotInProgress),
-        }
-    }
 }
 
 /// Waits until a change is stored; false if the room was over before. A change that is not stored in
@@ -678,30 +328,6 @@ async fn is_stored(wait: oneshot::Receiver<()>) -> Result<bool, RoomsError> {
     }
 }
 
-impl Attached {
-    /// Passes on a client's update.
-    pub(crate) async fn update(&self, announced: Option<Announced>, peers: Vec<PeerConnectionState>) {
-        let command = Command::Update {
-            participant: self.participant,
-            socket: self.socket,
-            announced,
-            peers,
-        };
-        // A room that is over has said so over the socket.
-        let _over = self.commands.send(command).await;
-    }
-
-    /// The socket is at its end; `left` if the client said so.
-    pub(crate) async fn closed(self, left: bool) {
-        let command = Command::Closed {
-            participant: self.participant,
-            socket: self.socket,
-            left,
-        };
-        let _over = self.commands.send(command).await;
-    }
-}
-
 impl Shared {
     fn is_open(&self) -> bool {
         !self.draining.load(Ordering::Relaxed)
@@ -709,66 +335,6 @@ impl Shared {
             && self.watch.is_fit()
             && self.memory.is_fit()
     }
-
-    fn forget(&self, room: RoomSid) {
-        let mut live = lock(&self.live);
-        if let Some(handle) = live.rooms.remove(&room)
-            && let Some(name) = handle.name
-        {
-            let key = (handle.account, name);
-            // Another one may have the name by now.
-            if live.names.get(&key) == Some(&room) {
-                live.names.remove(&key);
-            }
-        }
-    }
-
-    /// A room is stored, and can be found by its name.
-    fn name(&self, account: AccountSid, room: RoomSid, name: &str) {
-        let mut live = lock(&self.live);
-        if let Some(handle) = live.rooms.get_mut(&room) {
-            handle.name = Some(name.to_owned());
-            live.names.insert((account, name.to_owned()), room);
-        }
-    }
-
-    /// The room in progress of this name, if it is known without asking the store.
-    fn named(&self, account: AccountSid, name: &str) -> Option<RoomSid> {
-        lock(&self.live).names.get(&(account, name.to_owned())).copied()
-    }
-}
-
-/// A client's list of tracks as the room knows it; `None` if it is no valid list.
-pub(crate) fn announced(participant: protocol::signaling::LocalParticipant) -> Option<Announced> {
-    if participant.tracks.len() > limits::ANNOUNCED_TRACKS {
-        return None;
-    }
-    let tracks: Option<Vec<AnnouncedTrack>> = participant
-        .tracks
-        .into_iter()
-        .map(|track| {
-            Some(AnnouncedTrack {
-                kind: TrackKind::from_word(&track.kind)?,
-                name: track
-                    .name
-                    .filter(|name| !name.is_empty())
-                    .unwrap_or_else(|| track.id.clone()),
-                media_id: track.id,
-                enabled: track.enabled,
-                priority: track
-                    .priority
-                    .as_deref()
-                    .and_then(Priority::from_word)
-                    .unwrap_or(Priority::Standard),
-                has_codec: true,
-                fresh: TrackSid::from_bytes(random()),
-            })
-        })
-        .collect();
-    Some(Announced {
-        revision: participant.revision,
-        tracks: tracks?,
-    })
 }
 
 fn now() -> room::Now {

@@ -33,7 +33,8 @@ pub struct PeerConnection {
     /// What the client takes, by kind: new sections use the same numbers.
     formats: BTreeMap<MediaKind, MediaFormats>,
     descriptions: u64,
-    ssrcs: u64,
+    /// The last SSRC of ours: the next lies above it.
+    last_ssrc: u32,
     mids: u32,
     offered_at: Option<Instant>,
     offer_due: Option<Instant>,
@@ -61,8 +62,10 @@ struct Offered {
 impl PeerConnection {
     /// A peer connection that has seen nothing yet.
     pub fn new(local: LocalParameters) -> Self {
+        let seed = Seed::new(local.seed);
         Self {
-            seed: Seed::new(local.seed),
+            last_ssrc: seed.ssrc_floor(),
+            seed,
             local,
             exchange: Exchange::New,
             revision: 0,
@@ -73,7 +76,6 @@ impl PeerConnection {
             offered: BTreeSet::new(),
             formats: BTreeMap::new(),
             descriptions: 0,
-            ssrcs: 0,
             mids: 0,
             offered_at: None,
             offer_due: None,
@@ -331,10 +333,10 @@ impl PeerConnection {
 
     fn new_ssrc(&mut self, used: &mut BTreeSet<u32>) -> u32 {
         loop {
-            self.ssrcs += 1;
-            let ssrc = self.seed.ssrc(self.ssrcs);
-            if ssrc != 0 && used.insert(ssrc) {
-                return ssrc;
+            // After three thousand million tracks they begin anew, and engines refuse them.
+            self.last_ssrc = self.last_ssrc.checked_add(1).unwrap_or(1);
+            if used.insert(self.last_ssrc) {
+                return self.last_ssrc;
             }
         }
     }

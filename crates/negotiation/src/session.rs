@@ -205,6 +205,7 @@ pub struct Send {
     pub stream_id: Arc<str>,
     /// RTCP CNAME.
     pub cname: Arc<str>,
-    /// Ours; the retransmission stream is there if the client takes RTX.
+    /// Ours; the retransmission stream is there if the client takes RTX. SSRCs that are new in a session lie above all of
+    /// the sessions before: who sends with them can tell those that are over without keeping them.
     pub layer: Layer,
 }

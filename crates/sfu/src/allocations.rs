@@ -56,7 +56,11 @@ impl Ends {
             sockets: sockets.map(Socket::new),
             paths,
             outbox: Outbox::default(),
-            sealers: [0, 1].map(|end: usize| Sealer::new(&keys[end]).unwrap()),
+            sealers: [0, 1].map(|end: usize| {
+                let mut sealer = Sealer::new(&keys[end]).unwrap();
+                sealer.open_stream(SSRC).unwrap();
+                sealer
+            }),
             openers,
             sent: Sent::new(now),
             arrivals: Arrivals::new(now),

@@ -168,6 +168,7 @@ pub fn srtp(bytes: &[u8]) {
     keys_of_this_input.truncate(profile.exported_bytes());
     let keys = |role| Keys::from_exported(profile, &keys_of_this_input, role).expect("enough bytes");
     let mut sealer = Sealer::new(&keys(DtlsRole::Client)).expect("keys");
+    sealer.open_stream(SSRC).expect("the first");
     let mut opener = Opener::new(&keys(DtlsRole::Server)).expect("keys");
     opener.declare([SSRC], 2);
     let mut sequence = 65_500;

@@ -31,6 +31,9 @@ pub struct Fan {
     stage: Stage,
 }
 
+/// Of all packets.
+const SSRC: u32 = 7;
+
 /// The SRTP profiles by name.
 const PROFILES: [(&str, Profile); 3] = [
     ("AEAD_AES_128_GCM", Profile::AeadAes128Gcm),
@@ -61,7 +64,9 @@ impl Fan {
                 remote: *remote,
                 local: None,
             };
-            Ok((path, Sealer::new(&keys).map_err(io::Error::other)?))
+            let mut sealer = Sealer::new(&keys).map_err(io::Error::other)?;
+            sealer.open_stream(SSRC).map_err(io::Error::other)?;
+            Ok((path, sealer))
         };
         Ok(Self {
             receivers: receivers.iter().enumerate().map(receiver).collect::<io::Result<_>>()?,
@@ -84,7 +89,7 @@ impl Fan {
                     marker: false,
                     sequence: sequence as u16,
                     timestamp: sequence as u32,
-                    ssrc: 7,
+                    ssrc: SSRC,
                 };
                 let write = |room: &mut [u8]| {
                     let mut writer = RtpWriter::new(room, &header, ExtensionForm::OneByte)?;

@@ -32,6 +32,9 @@ pub(crate) struct Wire {
     offered_at: Option<Instant>,
     pub(crate) offers: usize,
     pub(crate) last_offer: String,
+    /// SSRCs of ours with their tracks.
+    ssrcs: BTreeMap<u32, Arc<str>>,
+    highest_ssrc: u32,
 }
 
 impl Wire {
@@ -72,6 +75,8 @@ impl Wire {
             offered_at: None,
             offers: 0,
             last_offer: String::new(),
+            ssrcs: BTreeMap::new(),
+            highest_ssrc: 0,
         };
         wire.pump_client();
         wire
@@ -263,6 +268,7 @@ impl Wire {
                 Output::Apply(session) => {
                     let before = self.session.as_ref().map_or(0, |session| session.number);
                     assert!(session.number > before, "sessions count up");
+                    self.check_ssrcs(&session);
                     self.session = Some(session);
                 }
                 Output::Describe(description) => {
@@ -273,6 +279,25 @@ impl Wire {
                 }
             }
         }
+    }
+
+    /// Each is of one track for ever, and the new ones lie above all before.
+    fn check_ssrcs(&mut self, session: &NegotiatedSession) {
+        let sends = session.sections.iter().filter_map(|section| section.send.as_ref());
+        let mut highest = self.highest_ssrc;
+        for send in sends {
+            for ssrc in std::iter::once(send.layer.ssrc).chain(send.layer.rtx) {
+                match self.ssrcs.get(&ssrc) {
+                    Some(track) => assert_eq!(*track, send.track_id),
+                    None => {
+                        assert!(ssrc > self.highest_ssrc, "{ssrc} of {} is new", send.track_id);
+                        self.ssrcs.insert(ssrc, Arc::clone(&send.track_id));
+                    }
+                }
+                highest = highest.max(ssrc);
+            }
+        }
+        self.highest_ssrc = highest;
     }
 
     fn check_description(&mut self, description: &Description, repeats: bool) {

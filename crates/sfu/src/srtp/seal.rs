@@ -20,11 +20,14 @@ pub(crate) enum SealError {
     /// The number lies so far back that nobody knows whether it was used.
     #[error("the number is too old")]
     TooOld,
+    /// The stream was not opened, or it is over.
+    #[error("the stream is not open")]
+    NotOpen,
     /// All numbers of this key are used up.
     #[error("the key is used up")]
     Exhausted,
-    /// More SSRCs than are remembered.
-    #[error("too many streams were sealed with one key")]
+    /// More streams at once than there are sections for.
+    #[error("too many streams are open")]
     TooManyStreams,
     /// Header, length, number and room do not fit together.
     #[error("no packet that can be sealed")]
@@ -42,8 +45,11 @@ pub(crate) struct Sealer {
     profile: Profile,
     rtp: Cipher,
     rtcp: Cipher,
-    /// By SSRC. None is ever removed: what was sealed must not be forgotten as long as the key lives.
+    /// Those that are open, by SSRC.
     streams: Vec<(u32, Window<{ limits::SRTP_WINDOW_WORDS }>)>,
+    /// The highest SSRC that was ever opened. All up to it that are not open are over: what was sealed must not be forgotten
+    /// as long as the key lives, and this is all that has to be kept of it.
+    highest: Option<u32>,
     /// Of all senders together.
     rtcp_next: u32,
 }
@@ -65,6 +71,7 @@ impl Sealer {
             rtp,
             rtcp,
             streams: Vec::new(),
+            highest: None,
             // Peers that know no index 0 take the first one for a replay.
             rtcp_next: 1,
         }
@@ -117,27 +124,37 @@ impl Sealer {
         Ok(self.rtcp.seal_rtcp(packet, length, ssrc, index)?)
     }
 
-    /// A stream is over: of its numbers only the highest is remembered. It may go on above it.
+    /// A stream begins. Its SSRC lies above those of all streams that began before, under the same key.
+    ///
+    /// # Errors
+    /// [`SealError::Used`] if it does not: something may have been sealed on it.
+    pub(crate) fn open_stream(&mut self, ssrc: u32) -> Result<(), SealError> {
+        if self.highest.is_some_and(|highest| ssrc <= highest) {
+            return Err(SealError::Used);
+        }
+        if self.streams.len() >= limits::SEALED_SSRCS_MAX {
+            return Err(SealError::TooManyStreams);
+        }
+        self.highest = Some(ssrc);
+        // The highest of all: they stay sorted.
+        self.streams.push((ssrc, Window::new()));
+        Ok(())
+    }
+
+    /// A stream is over, for ever.
     pub(crate) fn end_stream(&mut self, ssrc: u32) {
         if let Ok(place) = self.streams.binary_search_by_key(&ssrc, |(ssrc, _)| *ssrc) {
-            self.streams[place].1.shrink();
+            self.streams.remove(place);
         }
     }
 
-    /// The rule of nonces: each number of a stream once.
+    /// The rule of nonces: each number of a stream once, and no stream twice.
     fn use_up(&mut self, ssrc: u32, sequence: u64) -> Result<(), SealError> {
         if sequence >= RTP_INDEX_END {
             return Err(SealError::Exhausted);
         }
-        let place = match self.streams.binary_search_by_key(&ssrc, |(ssrc, _)| *ssrc) {
-            Ok(place) => place,
-            Err(_) if self.streams.len() >= limits::SEALED_SSRCS_MAX => return Err(SealError::TooManyStreams),
-            Err(place) => {
-                self.streams.insert(place, (ssrc, Window::new()));
-                place
-            }
-        };
-        let window = &mut self.streams[place].1;
+        let place = self.streams.binary_search_by_key(&ssrc, |(ssrc, _)| *ssrc);
+        let window = &mut self.streams[place.map_err(|_| SealError::NotOpen)?].1;
         match window.known(sequence) {
             Known::New => {
                 window.mark(sequence);

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use negotiation::DtlsRole;
 use proptest::prelude::*;
@@ -28,8 +28,15 @@ fn appendix_b3() -> Master {
     )
 }
 
-/// Both ends with the same keys; `generation` makes others.
+/// Both ends with the same keys, and streams 1 to 9 open.
 fn ends(profile: Profile, generation: u8) -> (Sealer, Opener) {
+    let (mut sealer, opener) = fresh_ends(profile, generation);
+    (1..10).for_each(|ssrc| sealer.open_stream(ssrc).unwrap());
+    (sealer, opener)
+}
+
+/// Both ends with the same keys; `generation` makes others.
+fn fresh_ends(profile: Profile, generation: u8) -> (Sealer, Opener) {
     let material: Vec<u8> = (0..profile.exported_bytes()).map(|i| i as u8 ^ generation).collect();
     let ours = Keys::from_exported(profile, &material, DtlsRole::Client).unwrap();
     let theirs = Keys::from_exported(profile, &material, DtlsRole::Server).unwrap();
@@ -43,7 +50,9 @@ fn vector_ends(profile: Profile) -> (Sealer, Opener) {
     let cipher = || Cipher::of_session_keys(profile, &session, &[0; 20]).unwrap();
     let mut opener = Opener::with_ciphers(cipher(), cipher());
     opener.declare([0x5501_a0b2], 0);
-    (Sealer::with_ciphers(profile, cipher(), cipher()), opener)
+    let mut sealer = Sealer::with_ciphers(profile, cipher(), cipher());
+    sealer.open_stream(0x5501_a0b2).unwrap();
+    (sealer, opener)
 }
 
 fn rtp(ssrc: u32, sequence: u64, payload: &[u8]) -> Vec<u8> {
@@ -105,6 +114,7 @@ fn counter_mode_of_rfc_3711_b2() {
     );
     let cipher = || Cipher::of_session_keys(profile, &session, &[0; 20]).unwrap();
     let mut sealer = Sealer::with_ciphers(profile, cipher(), cipher());
+    sealer.open_stream(0).unwrap();
     let sealed = seal(&mut sealer, &rtp(0, 0, &[0; 48]), 0).unwrap();
     let stream = "E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB 41E95B3BB0A2E8DD477901E4FCA894C0";
     assert_eq!(sealed[12..60], hex(stream));
@@ -123,6 +133,7 @@ fn whole_packets_in_counter_mode() {
     };
     let (rtp, rtcp) = ciphers();
     let mut sealer = Sealer::with_ciphers(profile, rtp, rtcp);
+    sealer.open_stream(0xcafe_babe).unwrap();
     let packet = hex("800f1234decafbadcafebabe abababababababababababababababab");
     let sealed = hex("800f1234decafbadcafebabe 4e55dc4ce79978d88ca4d215949d2402 b78d6acc99ea179b8dbb");
     assert_eq!(seal(&mut sealer, &packet, 0x1234).unwrap(), sealed);
@@ -218,13 +229,25 @@ fn a_number_is_sealed_once() {
         assert_eq!(try_number(70_000 - width), Err(SealError::TooOld));
         assert_eq!(try_number((1 << 48) - 1), Ok(()));
         assert_eq!(try_number(1 << 48), Err(SealError::Exhausted));
-        // Another stream has numbers of its own; one that is over goes on above its highest.
+        // Another stream has numbers of its own.
         assert!(seal(&mut sealer, &rtp(8, 70_000, b"x"), 70_000).is_ok());
-        sealer.end_stream(8);
-        assert_eq!(seal(&mut sealer, &rtp(8, 69_999, b"x"), 69_999), Err(SealError::TooOld));
-        assert!(seal(&mut sealer, &rtp(8, 70_001, b"x"), 70_001).is_ok());
-        assert_eq!(seal(&mut sealer, &rtp(8, 69_999, b"x"), 69_999), Err(SealError::Used));
     }
+}
+
+#[test]
+fn a_stream_that_is_over_never_comes_back() {
+    let (mut sealer, _) = ends(Profile::AeadAes128Gcm, 0);
+    let try_stream = |sealer: &mut Sealer, ssrc| seal(sealer, &rtp(ssrc, 1, b"x"), 1).map(|_| ());
+    assert_eq!(try_stream(&mut sealer, 8), Ok(()));
+    sealer.end_stream(8);
+    assert_eq!(try_stream(&mut sealer, 8), Err(SealError::NotOpen));
+    assert_eq!(sealer.open_stream(8), Err(SealError::Used));
+    assert_eq!(sealer.open_stream(9), Err(SealError::Used), "it is open");
+    assert_eq!(try_stream(&mut sealer, 9), Ok(()));
+    assert_eq!(try_stream(&mut sealer, 10), Err(SealError::NotOpen));
+    assert_eq!(sealer.open_stream(12), Ok(()));
+    assert_eq!(sealer.open_stream(11), Err(SealError::Used), "it may have been");
+    assert_eq!(try_stream(&mut sealer, 12), Ok(()));
 }
 
 #[test]
@@ -267,15 +290,11 @@ fn indices_of_rtcp_end() {
 #[test]
 fn streams_that_one_key_seals_are_bounded() {
     let (mut sealer, _) = ends(Profile::AeadAes128Gcm, 0);
-    for ssrc in 0..limits::SEALED_SSRCS_MAX as u32 {
-        assert!(seal(&mut sealer, &rtp(ssrc, 1, b""), 1).is_ok());
-        sealer.end_stream(ssrc);
-    }
-    assert_eq!(
-        seal(&mut sealer, &rtp(u32::MAX, 1, b""), 1),
-        Err(SealError::TooManyStreams)
-    );
-    assert_eq!(seal(&mut sealer, &rtp(0, 1, b""), 1), Err(SealError::TooOld));
+    let opened = (10..1_000_000).take_while(|ssrc| sealer.open_stream(*ssrc).is_ok());
+    assert_eq!(9 + opened.count(), limits::SEALED_SSRCS_MAX);
+    assert_eq!(sealer.open_stream(u32::MAX), Err(SealError::TooManyStreams));
+    sealer.end_stream(1);
+    assert_eq!(sealer.open_stream(u32::MAX), Ok(()));
 }
 
 #[test]
@@ -298,6 +317,7 @@ fn only_declared_streams_are_opened() {
 #[test]
 fn a_few_make_themselves_known_by_authentic_packets() {
     let (mut sealer, mut opener) = ends(Profile::AeadAes128Gcm, 0);
+    (20..23).for_each(|ssrc| sealer.open_stream(ssrc).unwrap());
     let mut packet = |ssrc, sequence| seal(&mut sealer, &rtp(ssrc, sequence, b"hi"), sequence).unwrap();
     opener.declare([7], 2);
     for ssrc in 100..1000 {
@@ -366,26 +386,37 @@ enum Step {
     /// The latest of a stream again with another text, as a retransmission done wrong would be.
     Again(u32, u8),
     EndStream(u32),
+    /// Asks for an SSRC, whatever became of it.
+    OpenStream(u32),
     Report(u32, u8),
     /// New keys.
     Restart,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let stream = 1_u32..4;
+    let stream = 1_u32..8;
     prop_oneof![
         30 => (stream.clone(), -40_i64..20, any::<u8>()).prop_map(|(ssrc, ahead, text)| Step::Send(ssrc, ahead, text)),
         3 => (stream.clone(), -2000_i64..0x7000, any::<u8>()).prop_map(|(ssrc, ahead, text)| Step::Send(ssrc, ahead, text)),
         5 => (stream.clone(), any::<u8>()).prop_map(|(ssrc, text)| Step::Again(ssrc, text)),
         2 => stream.clone().prop_map(Step::EndStream),
+        5 => stream.clone().prop_map(Step::OpenStream),
         5 => (stream, any::<u8>()).prop_map(|(ssrc, text)| Step::Report(ssrc, text)),
         1 => Just(Step::Restart),
     ]
 }
 
+/// Others may begin later.
+fn ends_with_three_streams(profile: Profile, generation: u8) -> (Sealer, Opener) {
+    let (mut sealer, mut opener) = fresh_ends(profile, generation);
+    (1..4).for_each(|ssrc| sealer.open_stream(ssrc).unwrap());
+    opener.declare(1..8, 0);
+    (sealer, opener)
+}
+
 proptest! {
-    /// Reordering, retransmission, restart and rollover: no key, SSRC and number ever has two plaintexts, and what is
-    /// sealed is opened once, under the number that it has.
+    /// Reordering, retransmission, streams that come and go, restart and rollover: no key, SSRC and number ever has two
+    /// plaintexts, and what is sealed is opened once, under the number that it has.
     #[test]
     fn no_nonce_has_two_plaintexts(
         profile in prop::sample::select(PROFILES.to_vec()),
@@ -393,8 +424,8 @@ proptest! {
         steps in prop::collection::vec(step(), 1..250),
     ) {
         let mut generation = 0;
-        let (mut sealer, mut opener) = ends(profile, generation);
-        opener.declare(1..4, 0);
+        let (mut sealer, mut opener) = ends_with_three_streams(profile, generation);
+        let mut over: HashSet<(u8, u32)> = HashSet::new();
         let mut highest: HashMap<u32, u64> = HashMap::new();
         let mut sealed_under: HashMap<(u8, u32, u64), Vec<u8>> = HashMap::new();
         let mut indices = HashMap::new();
@@ -407,6 +438,15 @@ proptest! {
                 Step::Again(ssrc, text) => (ssrc, *highest.entry(ssrc).or_insert(first), text),
                 Step::EndStream(ssrc) => {
                     sealer.end_stream(ssrc);
+                    over.insert((generation, ssrc));
+                    continue;
+                }
+                Step::OpenStream(ssrc) => {
+                    let opened = sealer.open_stream(ssrc);
+                    prop_assert!(opened.is_err() || sealed_under.keys().all(|(key, of, _)| (*key, *of) != (generation, ssrc)));
+                    if opened.is_ok() {
+                        over.remove(&(generation, ssrc));
+                    }
                     continue;
                 }
                 Step::Report(ssrc, text) => {
@@ -423,8 +463,7 @@ proptest! {
                 }
                 Step::Restart => {
                     generation += 1;
-                    (sealer, opener) = ends(profile, generation);
-                    opener.declare(1..4, 0);
+                    (sealer, opener) = ends_with_three_streams(profile, generation);
                     continue;
                 }
             };
@@ -432,6 +471,7 @@ proptest! {
             let nonce = (generation, ssrc, sequence);
             match seal(&mut sealer, &packet, sequence) {
                 Ok(sealed) => {
+                    prop_assert!(!over.contains(&(generation, ssrc)), "{} was over", ssrc);
                     prop_assert!(sealed_under.insert(nonce, packet.clone()).is_none(), "{:?} twice", nonce);
                     prop_assert!(seal(&mut sealer, &packet, sequence).is_err());
                     let highest = highest.entry(ssrc).or_insert(first);
@@ -446,8 +486,8 @@ proptest! {
                     }
                 }
                 Err(error) => {
-                    prop_assert!(matches!(error, SealError::Used | SealError::TooOld));
-                    prop_assert!(error == SealError::TooOld || sealed_under.contains_key(&nonce) || sequence < highest[&ssrc]);
+                    prop_assert!(matches!(error, SealError::NotOpen | SealError::Used | SealError::TooOld));
+                    prop_assert!(error != SealError::Used || sealed_under.contains_key(&nonce) || sequence < highest[&ssrc]);
                 }
             }
         }

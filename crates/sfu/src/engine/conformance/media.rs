@@ -295,3 +295,35 @@ pub(super) fn no_memory_is_taken_for_a_packet<F: Engines>(engines: &F) {
         world.packets.clear();
     }
 }
+
+/// One client stays while others follow each other in a section, and is sent pictures of each; no memory is kept of those
+/// who went.
+pub(super) fn twenty_thousand_may_come_and_go<F: Engines>(engines: &F) {
+    let mut world = World::new(engines, DtlsRole::Server, both_ways);
+    world.connect();
+    let mut ssrcs = (10_000..).step_by(2);
+    let mut kept = 0;
+    for thousand in 0..20 {
+        let counted = allocation_counter::measure(|| {
+            for ssrc in ssrcs.by_ref().take(999) {
+                world.session.send("1", "other", repaired(ssrc));
+                let (session, packet) = (world.session.build(), world.packet(96));
+                let stream = world.engine.apply(&session, world.now).unwrap().sends[1].stream;
+                let sent = world.engine.send(stream, &packet, world.now, &mut [0; 2048]);
+                assert!(matches!(sent, Sent::Written(_)), "{ssrc}");
+                world.engine.handle_timeout(world.now).unwrap();
+                while let Polled::Output(_) = world.engine.poll().unwrap() {}
+                world.now += Duration::from_millis(100);
+            }
+        });
+        // In the first thousand buffers grow as large as they will be.
+        kept += if thousand == 0 { 0 } else { counted.bytes_current };
+        // The client, which remembers everybody, is there for the last of them.
+        let ssrc = ssrcs.next().unwrap();
+        world.session.send("1", "other", repaired(ssrc));
+        world.apply();
+        world.send(world.stream(1), 96, 3);
+        assert!(world.until(|world| world.heard.count(ssrc) == 3), "{ssrc}");
+    }
+    assert!(kept < 10_000, "{kept} bytes are kept");
+}

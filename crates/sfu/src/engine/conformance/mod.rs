@@ -79,6 +79,11 @@ mod link_alone {
     }
 
     #[test]
+    fn twenty_thousand_may_come_and_go() {
+        super::media::twenty_thousand_may_come_and_go(&LinkEngines::new().unwrap());
+    }
+
+    #[test]
     fn replayed_reports_are_ignored() {
         super::forgery::replayed_reports_are_ignored(&LinkEngines::new().unwrap());
     }

@@ -45,7 +45,7 @@ use crate::wire::rtcp::{self, Rtcp};
 const IDLE_MAX: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Makes links that share one certificate.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct LinkEngines {
     identity: Identity,
     clock: Clock,
@@ -179,7 +179,8 @@ impl Link {
         let keys = Keys::from_exported(profile, &keying.material, self.association.role()).map_err(refused)?;
         let mut opener = Opener::new(&keys).map_err(refused)?;
         self.inbound.declare(&mut opener);
-        let sealer = Sealer::new(&keys).map_err(refused)?;
+        let mut sealer = Sealer::new(&keys).map_err(refused)?;
+        open_streams(&mut sealer, &self.outbound.ssrcs());
         self.srtp = Some(Srtp { sealer, opener });
         Ok(())
     }
@@ -313,6 +314,15 @@ impl Link {
     }
 }
 
+/// Streams begin; their SSRCs are sorted. One that cannot stays silent.
+fn open_streams(sealer: &mut Sealer, ssrcs: &[u32]) {
+    for ssrc in ssrcs {
+        if let Err(error) = sealer.open_stream(*ssrc) {
+            tracing::error!(ssrc, %error, "nothing can be sent on a stream");
+        }
+    }
+}
+
 /// Seals a compound packet of this length in its room, and sends it.
 fn transmitting(sealer: &mut Sealer, pending: &mut VecDeque<Output>) -> impl FnMut(&mut [u8], usize) {
     |room, length| match sealer.seal_rtcp(room, length) {
@@ -326,12 +336,13 @@ impl Engine for Link {
         self.now = now;
         self.association.announce(&session.remote_fingerprint);
         self.inbound.agree(session);
-        let (bindings, given_up) = self.sections.apply(session, &mut self.inbound, &mut self.outbound);
+        let (bindings, turnover) = self.sections.apply(session, &mut self.inbound, &mut self.outbound);
         if let Some(srtp) = &mut self.srtp {
             self.inbound.declare(&mut srtp.opener);
-            for ssrc in given_up {
+            for ssrc in turnover.given_up {
                 srtp.sealer.end_stream(ssrc);
             }
+            open_streams(&mut srtp.sealer, &turnover.begun);
         }
         self.data_agreed |= session.sctp.is_some();
         self.start_channels()?;

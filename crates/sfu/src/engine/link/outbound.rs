@@ -1,6 +1,5 @@
 //! Streams to the client: headers, sealing, and what is sent again.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -82,8 +81,10 @@ pub(super) struct Outbound {
     streams: Slots<SendStream>,
     /// SSRCs of media, sorted, with the handles of their streams.
     by_ssrc: Vec<(u32, u32)>,
-    /// SSRCs that were sent on and given up. Sealing with them again could reuse a nonce.
-    retired: HashSet<u32>,
+    /// The highest SSRC of earlier sessions, and of all. SSRCs ascend from session to session: those up to the first that
+    /// are not here were given up, and sealing with them again could reuse a nonce.
+    settled: u32,
+    highest: u32,
     budget: RtxBudget,
     /// What was sent under which transport-wide number: an estimator of the way to the client will read it.
     record: Record,
@@ -97,7 +98,8 @@ impl Outbound {
         Self {
             streams: Slots::default(),
             by_ssrc: Vec::new(),
-            retired: HashSet::new(),
+            settled: 0,
+            highest: 0,
             budget: RtxBudget::new(),
             record: Record::new(clock.epoch()),
             clock,
@@ -105,13 +107,12 @@ impl Outbound {
         }
     }
 
-    /// Adds the stream of a section; `None` if its SSRC was given up before.
+    /// Adds the stream of a section; `None` if its SSRC was given up before, or may have been.
     pub(super) fn add(&mut self, section: &Section, send: &Send) -> Option<SendHandle> {
-        let mut ssrcs = std::iter::once(send.layer.ssrc).chain(send.layer.rtx);
-        if ssrcs.any(|ssrc| self.retired.contains(&ssrc)) {
+        if ssrcs(send.layer).any(|ssrc| ssrc <= self.settled) {
             tracing::error!(
                 ssrc = send.layer.ssrc,
-                "left out a track whose SSRC was used and given up before"
+                "left out a track whose SSRC does not lie above those before"
             );
             return None;
         }
@@ -121,6 +122,7 @@ impl Outbound {
             return None;
         };
         let handle = self.streams.insert(SendStream::new(section, send))?;
+        self.highest = ssrcs(send.layer).fold(self.highest, u32::max);
         self.by_ssrc.insert(place, (send.layer.ssrc, handle));
         Some(SendHandle(handle))
     }
@@ -136,9 +138,23 @@ impl Outbound {
     pub(super) fn remove(&mut self, handle: SendHandle) -> Option<Layer> {
         let stream = self.streams.remove(handle.0)?;
         self.by_ssrc.retain(|(_, of)| *of != handle.0);
-        self.retired.insert(stream.layer.ssrc);
-        self.retired.extend(stream.layer.rtx);
         Some(stream.layer)
+    }
+
+    /// All streams of a session were added. Returns the SSRCs that are new, sorted.
+    pub(super) fn settle(&mut self) -> Vec<u32> {
+        let before = std::mem::replace(&mut self.settled, self.highest);
+        let mut new = self.ssrcs();
+        new.retain(|ssrc| *ssrc > before);
+        new
+    }
+
+    /// All SSRCs, sorted.
+    pub(super) fn ssrcs(&mut self) -> Vec<u32> {
+        let mut all: Vec<u32> = self.streams.iter_mut().flat_map(|stream| ssrcs(stream.layer)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     pub(super) fn streams(&mut self) -> impl Iterator<Item = &mut SendStream> {
@@ -340,6 +356,10 @@ impl SendStream {
             history.expire(now);
         }
     }
+}
+
+fn ssrcs(layer: Layer) -> impl Iterator<Item = u32> {
+    std::iter::once(layer.ssrc).chain(layer.rtx)
 }
 
 /// What a packet says of the transport: different each time one is sent.

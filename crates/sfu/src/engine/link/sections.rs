@@ -10,6 +10,13 @@ use super::inbound::Inbound;
 use super::outbound::Outbound;
 use crate::limits;
 
+/// SSRCs of ours that a session gave up, and those that it began to use, sorted.
+#[derive(Debug, Default)]
+pub(super) struct Turnover {
+    pub(super) given_up: Vec<u32>,
+    pub(super) begun: Vec<u32>,
+}
+
 /// By mid.
 #[derive(Debug, Default)]
 pub(super) struct Sections(BTreeMap<String, State>);
@@ -30,13 +37,13 @@ struct ReceiveState {
 }
 
 impl Sections {
-    /// Takes a session; handles of streams that stay are the same as before. Returns the SSRCs that were given up, too.
+    /// Takes a session; handles of streams that stay are the same as before.
     pub(super) fn apply(
         &mut self,
         session: &NegotiatedSession,
         inbound: &mut Inbound,
         outbound: &mut Outbound,
-    ) -> (Bindings, Vec<u32>) {
+    ) -> (Bindings, Turnover) {
         let given_up = self.remove_stale(session, inbound, outbound);
         for section in &session.sections {
             let state = self.0.entry(section.mid.clone()).or_insert_with(|| State {
@@ -47,7 +54,8 @@ impl Sections {
             state.apply_receive(section, inbound);
             state.apply_send(section, outbound);
         }
-        (self.bindings(session), given_up)
+        let begun = outbound.settle();
+        (self.bindings(session), Turnover { given_up, begun })
     }
 
     /// Removes what the session does not have any more, first, so that an SSRC may move between sections.

@@ -25,6 +25,10 @@ pub const MAX_ROOM_DURATION_S: RangeInclusive<u32> = 60..=31_536_000;
 pub const SECRET_LEN: RangeInclusive<usize> = 16..=128;
 /// Characters of a media region's name.
 pub const MEDIA_REGION_LEN_MAX: usize = 32;
+/// Media workers that may be asked for; 0 is as many as the machine is good for.
+pub const MEDIA_WORKERS: RangeInclusive<u32> = 0..=64;
+/// Media workers that are started without being asked for, so that the ports to open are known beforehand.
+pub const MEDIA_WORKERS_DEFAULT_MAX: u32 = 8;
 /// Candidates in an answer; further addresses of the machine are not advertised.
 pub const CANDIDATES_MAX: usize = 10;
 

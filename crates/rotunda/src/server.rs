@@ -50,7 +50,7 @@ pub const DATABASE: &str = "rotunda.db";
 /// A running server. It goes on when this is dropped; [`Server::shutdown`] ends it.
 pub struct Server {
     http_addr: SocketAddr,
-    media_addr: SocketAddr,
+    media_addrs: Vec<SocketAddr>,
     app: App,
     owner: Owner,
     claim: Claim,
@@ -92,12 +92,8 @@ impl Server {
         let credentials = Arc::clone(vault.credentials());
         let page_key = store.secret("page_token", owner::random()?).await?;
 
-        let media_config = SfuConfig {
-            bind: settings.media_addr,
-            engine: settings.media_engine,
-        };
-        let media = start_media(media_config, claim.media_wait).await?;
-        let media_addr = media.local_addr();
+        let media = start_media(&settings, claim.media_wait).await?;
+        let media_addrs = media.local_addrs();
         let stop = CancellationToken::new();
         let stop_if_failed = stop.clone().drop_guard();
         let tasks = TaskTracker::new();
@@ -110,7 +106,6 @@ impl Server {
         );
         let config = RoomsConfig {
             session_timeout: settings.session_timeout,
-            candidates: settings.candidates(media_addr).into(),
             rooms: settings.rooms.clone(),
         };
         let memory = MemoryWatch::start(stop.clone(), &tasks);
@@ -144,7 +139,7 @@ impl Server {
         stop_if_failed.disarm();
         Ok(Self {
             http_addr,
-            media_addr,
+            media_addrs,
             app,
             owner,
             claim: claim.again().map_err(|source| StartError::Http {
@@ -161,9 +156,9 @@ impl Server {
         self.http_addr
     }
 
-    /// The UDP address of media, with the port that was taken.
-    pub fn media_addr(&self) -> SocketAddr {
-        self.media_addr
+    /// The UDP addresses of media, one for each worker, with the ports that were taken.
+    pub fn media_addrs(&self) -> &[SocketAddr] {
+        &self.media_addrs
     }
 
     /// What the request handlers share.
@@ -211,7 +206,7 @@ impl Server {
     pub async fn hand_over(self) -> Claim {
         let mut claim = self.claim;
         claim.settings.http_addr = self.http_addr;
-        claim.settings.media_addr = self.media_addr;
+        claim.settings.media_addrs = self.media_addrs;
         claim.media_wait = limits::MEDIA_PORT_WAIT;
         Self::end(self.app, self.stop, self.tasks).await;
         let closed = async {
@@ -296,16 +291,23 @@ async fn open_database(url: &DatabaseUrl) -> Result<PostgresStore, StoreError> {
     }
 }
 
-/// A predecessor, in this process or another, may need a moment to let go of the port.
-async fn start_media(config: SfuConfig, wait: Duration) -> Result<Media, StartError> {
-    let (began, addr) = (Instant::now(), config.bind);
+/// A predecessor, in this process or another, may need a moment to let go of the ports.
+async fn start_media(settings: &Settings, wait: Duration) -> Result<Media, StartError> {
+    let config = SfuConfig {
+        binds: settings.media_addrs.clone(),
+        engine: settings.media_engine,
+    };
+    let began = Instant::now();
     loop {
-        match Media::start(config.clone()) {
+        match Media::start(config.clone(), |worker, bound| settings.candidates(worker, bound)) {
             Ok(media) => return Ok(media),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && began.elapsed() < wait => {
+            Err(sfu::StartError::Bind { source, .. })
+                if source.kind() == io::ErrorKind::AddrInUse && began.elapsed() < wait =>
+            {
                 tokio::time::sleep(limits::HAND_OVER_PAUSE).await;
             }
-            Err(source) => return Err(StartError::Media { addr, source }),
+            Err(sfu::StartError::Bind { addr, source }) => return Err(StartError::Media { addr, source }),
+            Err(sfu::StartError::Other(source)) => return Err(StartError::MediaThreads(source)),
         }
     }
 }

@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map_or(Ok(MediaEngine::default()), |argument| argument.parse())?;
     let sfu = Sfu::start(
         SfuConfig {
-            bind: "127.0.0.1:0".parse()?,
+            binds: vec!["127.0.0.1:0".parse()?],
             engine,
         },
         |_| {},
@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             id: "seen".into(),
             media,
         };
-        sfu.send(Command::Subscribe {
+        sfu.workers()[0].send(Command::Subscribe {
             transport: TransportId(u64::from(number)),
             routes: vec![route],
         });
@@ -83,13 +83,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn join(sfu: &Sfu, number: u64, media: impl FnOnce(&mut SessionBuilder)) -> Result<Client, Box<dyn Error>> {
-    let client = Client::start(sfu.local_addr(), &sfu.fingerprint())?;
+    let client = Client::start(sfu.workers()[0].local_addr(), &sfu.fingerprint())?;
     client.count_only();
     let mut session = SessionBuilder::new(&format!("c{number}"), client.fingerprint(), DtlsRole::Server);
     session.section("0", MediaKind::Video, vec![vp8(96, Some(97))]);
     media(&mut session);
     let session = session.build();
-    sfu.send(Command::Apply {
+    sfu.workers()[0].send(Command::Apply {
         transport: TransportId(number),
         session: session.clone(),
     });

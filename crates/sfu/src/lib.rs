@@ -24,6 +24,7 @@ mod limits;
 #[cfg(feature = "measuring")]
 #[doc(hidden)]
 pub mod measure;
+mod media_worker;
 mod plane;
 mod rewrite;
 mod srtp;
@@ -35,25 +36,19 @@ mod udp;
 mod wire;
 mod worker;
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::mpsc;
-use std::thread::JoinHandle;
-use std::time::Instant;
 
 use negotiation::{Fingerprint, MediaKind, NegotiatedSession};
 
 #[cfg(feature = "library-engine")]
 use engine::RtcEngines;
 use engine::{Engines, LinkEngines};
-use plane::Plane;
-use stats::SharedStats;
-use udp::{Bound, Socket};
-use worker::{Wake, Worker};
+use udp::Bound;
 
+pub use media_worker::MediaWorker;
 pub use stats::Stats;
 
 /// One client's transport: ICE, DTLS, SRTP and SCTP on one UDP port. Never used twice in a process.
@@ -63,8 +58,8 @@ pub struct TransportId(pub u64);
 /// How to start the media plane.
 #[derive(Debug, Clone)]
 pub struct SfuConfig {
-    /// Where to bind; port 0 takes a free one.
-    pub bind: SocketAddr,
+    /// Where the workers bind, one for each; port 0 takes a free one.
+    pub binds: Vec<SocketAddr>,
     /// What carries the transports.
     pub engine: MediaEngine,
 }
@@ -98,7 +93,7 @@ impl FromStr for MediaEngine {
     }
 }
 
-/// What the media plane is told.
+/// What a media worker is told.
 #[derive(Debug, Clone)]
 pub enum Command {
     /// Makes the transport if it is new, else changes it to this session. Sessions older than the
@@ -148,7 +143,7 @@ pub enum RouteMedia {
     Data,
 }
 
-/// What the media plane tells.
+/// What a media worker tells.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// ICE and DTLS are up, for the first time or again after [`Event::Interrupted`].
@@ -179,74 +174,57 @@ pub enum LostReason {
     Closed,
     /// The engine failed, or panicked, on this transport.
     Engine(String),
+    /// Its worker panicked, elsewhere: all transports of that worker are lost. The worker goes on without them.
+    Worker,
 }
 
-/// The running media plane. Dropping it says good-bye to all clients and ends its thread.
+/// The running media plane: one worker or several, which share nothing. Dropping it says good-bye to all clients and ends
+/// the workers' threads.
+#[derive(Debug)]
 pub struct Sfu {
-    local: SocketAddr,
     fingerprint: Fingerprint,
-    /// Unbounded, since only this process puts in: as many as its rooms decide, and a decision must
-    /// not be lost. `None` only while it is dropped.
-    commands: Option<mpsc::Sender<Command>>,
-    wake: Arc<Wake>,
-    stats: Arc<SharedStats>,
-    thread: Option<JoinHandle<()>>,
+    workers: Vec<MediaWorker>,
 }
 
 impl Sfu {
-    /// Binds the sockets and starts the media worker. `on_event` runs on the worker and must not
+    /// Binds the sockets and starts the media workers. `on_event` runs on the workers and must not
     /// block.
-    pub fn start(config: SfuConfig, on_event: impl Fn(Event) + Send + 'static) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// Which address cannot be had. Nothing runs then.
+    pub fn start(config: SfuConfig, on_event: impl Fn(Event) + Clone + Send + 'static) -> Result<Self, StartError> {
         match config.engine {
             MediaEngine::Own => {
                 let engines = LinkEngines::new().map_err(io::Error::other)?;
-                Self::start_with(engines, config.bind, on_event)
+                Self::start_with(engines, &config.binds, on_event)
             }
             #[cfg(feature = "library-engine")]
             MediaEngine::Library => {
                 let engines = RtcEngines::new().map_err(io::Error::other)?;
-                Self::start_with(engines, config.bind, on_event)
+                Self::start_with(engines, &config.binds, on_event)
             }
         }
     }
 
-    fn start_with<E: Engines>(
+    fn start_with<E: Engines + Clone>(
         engines: E,
-        bind: SocketAddr,
-        on_event: impl Fn(Event) + Send + 'static,
-    ) -> io::Result<Self> {
-        let fingerprint = engines.fingerprint();
-        let bound = Bound::new(bind)?;
-        let local = bound.local_addr();
-        let wake = Arc::new(Wake::new()?);
-        let stats = Arc::new(SharedStats::default());
-        let (sender, commands) = mpsc::channel();
-        let plane = Plane::new(engines, on_event, Instant::now());
-        let (worker_wake, worker_stats) = (wake.clone(), stats.clone());
-        let run = move || {
-            Worker {
-                socket: Socket::new(bound),
-                plane,
-                commands,
-                wake: worker_wake,
-                stats: worker_stats,
-            }
-            .run()
-        };
-        let thread = std::thread::Builder::new().name("media-0".into()).spawn(run)?;
+        binds: &[SocketAddr],
+        on_event: impl Fn(Event) + Clone + Send + 'static,
+    ) -> Result<Self, StartError> {
+        let bind = |addr: &SocketAddr| Bound::new(*addr).map_err(|source| StartError::Bind { addr: *addr, source });
+        // All or nothing: no thread before every port is had.
+        let bound = binds.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let start = |(number, bound)| MediaWorker::start(number, bound, engines.clone(), on_event.clone());
         Ok(Self {
-            local,
-            fingerprint,
-            commands: Some(sender),
-            wake,
-            stats,
-            thread: Some(thread),
+            fingerprint: engines.fingerprint(),
+            workers: bound.into_iter().enumerate().map(start).collect::<io::Result<_>>()?,
         })
     }
 
-    /// The address bound.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local
+    /// The workers, as many as addresses were given, in the same order. A client's transport, and those of all whom it
+    /// is to hear, are on one of them.
+    pub fn workers(&self) -> &[MediaWorker] {
+        &self.workers
     }
 
     /// Hash of the certificate that all transports of this process present.
@@ -254,44 +232,34 @@ impl Sfu {
         self.fingerprint.clone()
     }
 
-    /// Tells the media plane. Never blocks; false if the worker is gone.
-    pub fn send(&self, command: Command) -> bool {
-        let sent = self
-            .commands
-            .as_ref()
-            .is_some_and(|commands| commands.send(command).is_ok());
-        self.wake.wake();
-        sent
-    }
-
-    /// Whether the media worker lives. It only ends early by a fault of ours.
-    pub fn is_running(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
-    }
-
-    /// What it counted so far, some milliseconds old.
+    /// What all workers counted so far, some milliseconds old.
     pub fn stats(&self) -> Stats {
-        self.stats.read()
+        self.workers.iter().map(MediaWorker::stats).sum()
     }
 }
 
 impl Drop for Sfu {
     fn drop(&mut self) {
-        self.commands = None;
-        self.wake.wake();
-        let ended = self.thread.take().map(JoinHandle::join);
-        if let Some(Err(_)) = ended {
-            tracing::error!("the media worker panicked");
-        }
+        // All at once; then each is waited for.
+        self.workers.iter_mut().for_each(MediaWorker::end);
     }
 }
 
-impl fmt::Debug for Sfu {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sfu")
-            .field("local", &self.local)
-            .finish_non_exhaustive()
-    }
+/// Why there is no media plane.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be had.
+    #[error("binding UDP {addr}")]
+    Bind {
+        /// Which.
+        addr: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The certificate or the threads.
+    #[error("starting the media workers")]
+    Other(#[from] io::Error),
 }
 
 #[cfg(test)]

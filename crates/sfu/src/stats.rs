@@ -1,5 +1,6 @@
-//! Counters of the media plane, kept by the worker and read by anyone.
+//! Counters of the media plane, kept by each worker and read by anyone.
 
+use std::iter::Sum;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
@@ -23,6 +24,12 @@ macro_rules! counters {
 
             pub(crate) fn read(&self) -> Stats {
                 Stats { $($name: self.$name.load(Ordering::Relaxed),)* }
+            }
+        }
+
+        impl Sum for Stats {
+            fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+                all.fold(Self::default(), |sum, one| Self { $($name: sum.$name + one.$name,)* })
             }
         }
     };
@@ -71,6 +78,10 @@ counters! {
     keyframe_requests,
     /// Transports lost to a failing engine.
     engine_failures,
+    /// Panics outside of a transport, each of which cost all transports of its worker.
+    worker_failures,
+    /// Time spent waiting for something to do, ns; what is left of the time that passed, the worker was busy.
+    idle_ns,
     /// Transports alive.
     transports,
 }

@@ -1,22 +1,23 @@
 //! The loop of the media thread: wait, take a batch, run the plane, send a batch.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::os::fd::AsFd;
 
-use crate::Command;
 use crate::engine::Engines;
 use crate::limits;
 use crate::plane::Plane;
 use crate::stats::SharedStats;
 use crate::udp::{Flushed, Socket};
+use crate::{Command, TransportId};
 
 /// Batches taken before timers get their turn, under a flood. Media beyond what a turn can carry is only put aside, so
 /// the socket's buffer is emptied faster than it fills.
@@ -24,6 +25,9 @@ pub(crate) const BATCHES_PER_TURN: usize = 16;
 
 /// Longest sleep, ms: nothing depends on it.
 const SLEEP_MS_MAX: u128 = 1000;
+
+/// Pause after a panic, so that one that comes again and again fills neither a core nor the log.
+const FAILURE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Wakes the worker for commands. The flag saves the system call while it is awake anyway.
 #[derive(Debug)]
@@ -78,15 +82,28 @@ pub(crate) struct Worker<E: Engines> {
     pub(crate) commands: Receiver<Command>,
     pub(crate) wake: Arc<Wake>,
     pub(crate) stats: Arc<SharedStats>,
+    /// Who is being told something, and is not about to be closed.
+    pub(crate) under_way: Option<TransportId>,
 }
 
 impl<E: Engines> Worker<E> {
-    /// Runs until the handle is dropped.
+    /// Runs until the handle is dropped. A panic outside of a transport costs all of them, and nothing else: the thread,
+    /// its port and what waits for them stay.
     pub(crate) fn run(mut self) {
+        while catch_unwind(AssertUnwindSafe(|| self.serve())).is_err() {
+            tracing::error!("a media worker panicked: its clients have to connect anew");
+            std::thread::sleep(FAILURE_PAUSE);
+            self.plane = self.plane.begin_anew(self.under_way.take(), Instant::now());
+        }
+    }
+
+    fn serve(&mut self) {
         let mut commands = Commands::Done;
         while commands != Commands::Gone {
-            let woken = self.sleep(commands == Commands::Waiting);
+            let (woken, idle_since) = self.sleep(commands == Commands::Waiting);
             let now = Instant::now();
+            let idle = idle_since.map_or(Duration::ZERO, |since| now.duration_since(since));
+            self.plane.stats.idle_ns += idle.as_nanos() as u64;
             if woken {
                 self.wake.clear();
             }
@@ -100,12 +117,11 @@ impl<E: Engines> Worker<E> {
         self.send();
     }
 
-    /// Waits for a datagram, a command or a deadline, unless something waits already; whether a command woke it.
-    fn sleep(&mut self, commands_wait: bool) -> bool {
-        let timeout = match commands_wait || self.plane.has_backlog() {
-            true => PollTimeout::ZERO,
-            false => poll_timeout(self.plane.next_deadline(), Instant::now()),
-        };
+    /// Waits for a datagram, a command or a deadline, unless something waits already; whether a command woke it, and since
+    /// when it waited.
+    fn sleep(&mut self, commands_wait: bool) -> (bool, Option<Instant>) {
+        let since = (!commands_wait && !self.plane.has_backlog()).then(Instant::now);
+        let timeout = since.map_or(PollTimeout::ZERO, |now| poll_timeout(self.plane.next_deadline(), now));
         let mut fds = [
             PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.wake.event.as_fd(), PollFlags::POLLIN),
@@ -114,13 +130,20 @@ impl<E: Engines> Worker<E> {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => tracing::error!(%errno, "waiting for datagrams failed"),
         }
-        fds[1].any().unwrap_or(false)
+        (fds[1].any().unwrap_or(false), since)
     }
 
     fn take_commands(&mut self, now: Instant) -> Commands {
         for _ in 0..limits::COMMANDS_PER_TURN {
             match self.commands.try_recv() {
-                Ok(command) => self.plane.handle_command(command, now),
+                Ok(command) => {
+                    self.under_way = match command {
+                        Command::Apply { transport, .. } | Command::Subscribe { transport, .. } => Some(transport),
+                        Command::Close { .. } => None,
+                    };
+                    self.plane.handle_command(command, now);
+                    self.under_way = None;
+                }
                 Err(TryRecvError::Empty) => return Commands::Done,
                 Err(TryRecvError::Disconnected) => return Commands::Gone,
             }

@@ -76,14 +76,14 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn join(sfu: &Sfu, number: u64, media: impl FnOnce(&mut SessionBuilder)) -> Client {
-    let client = Client::start(sfu.local_addr(), &sfu.fingerprint()).unwrap();
+    let client = Client::start(sfu.workers()[0].local_addr(), &sfu.fingerprint()).unwrap();
     client.count_only();
     let mut session = SessionBuilder::new(&format!("c{number}"), client.fingerprint(), DtlsRole::Server);
     session.section("0", MediaKind::Video, vec![vp8(96, Some(97))]);
     media(&mut session);
     let session = session.build();
     let transport = TransportId(number);
-    sfu.send(Command::Apply {
+    sfu.workers()[0].send(Command::Apply {
         transport,
         session: session.clone(),
     });
@@ -95,7 +95,7 @@ fn join(sfu: &Sfu, number: u64, media: impl FnOnce(&mut SessionBuilder)) -> Clie
 #[test]
 fn no_memory_is_taken_for_a_packet() {
     let config = SfuConfig {
-        bind: "127.0.0.1:0".parse().unwrap(),
+        binds: vec!["127.0.0.1:0".parse().unwrap()],
         engine: MediaEngine::Own,
     };
     let sfu = Sfu::start(config, |_| MEDIA.store(this_thread(), Ordering::Relaxed)).unwrap();
@@ -117,7 +117,7 @@ fn no_memory_is_taken_for_a_packet() {
                 id: "seen".into(),
                 media: RouteMedia::Rtp(MediaKind::Video),
             };
-            sfu.send(Command::Subscribe {
+            sfu.workers()[0].send(Command::Subscribe {
                 transport: TransportId(number),
                 routes: vec![route],
             });

@@ -88,10 +88,13 @@ fn ready(server: &Server) -> Result<(), Failure> {
     let settings = &server.app().settings;
     let owner = server.owner();
     let key = owner.api_key.as_ref();
+    let media = server.media_addrs().iter().map(|addr| config::local(*addr).to_string());
+    let media: Vec<String> = media.collect();
     let mut line = json!({
         "http": server.url(),
         "signaling": server.signaling_url(),
-        "media": config::local(server.media_addr()).to_string(),
+        "media": media.first(),
+        "media_workers": media,
         "account_sid": owner.account.sid.to_string(),
         "auth_token": owner.account.auth_token,
         "api_key_sid": key.map(|key| key.sid.to_string()),

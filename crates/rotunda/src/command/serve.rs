@@ -1,5 +1,6 @@
 //! `rotunda serve`: the server of an installation.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::limits;
 use crate::master_key;
 use crate::operator::{Channel, CredentialChange, Job, Reply, Request};
 use crate::restore::{self, RestoreError};
+use crate::rooms::WorkerLoad;
 use crate::server::{Server, StartError, raise_descriptors};
 use crate::webhooks::{self, Again};
 
@@ -254,8 +256,17 @@ async fn next(operators: &mut Option<Channel>) -> Job {
 
 fn status(server: &Server) -> String {
     let rooms = server.app().rooms.in_progress();
+    let media = server.app().rooms.media();
+    let workers = server.media_addrs().iter().zip(media.loads()).zip(media.stats());
+    let workers: String = workers
+        .map(|((addr, load), stats)| {
+            let forwarded = stats.packets_forwarded;
+            let WorkerLoad { rooms, transports } = load;
+            format!("\n  media at UDP {addr}: rooms {rooms}, connections {transports}, packets forwarded {forwarded}")
+        })
+        .collect();
     format!(
-        "Rotunda {} serves {}; rooms in progress: {rooms}",
+        "Rotunda {} serves {}; rooms in progress: {rooms}{workers}",
         env!("CARGO_PKG_VERSION"),
         server.url()
     )
@@ -272,15 +283,31 @@ fn master_key_sentence(settings: &Settings) -> String {
     }
 }
 
+/// The ports to be opened.
+fn media_ports(addrs: &[SocketAddr]) -> String {
+    let ports: Vec<u16> = addrs.iter().map(SocketAddr::port).collect();
+    match (addrs, &ports[..]) {
+        ([], _) | (_, []) => String::new(),
+        ([only], _) => format!("UDP {only}"),
+        ([first, ..], [.., last]) if ports.windows(2).all(|pair| pair[1] == pair[0].saturating_add(1)) => {
+            format!("UDP {first} to {last}, a port for each of {} workers", addrs.len())
+        }
+        _ => {
+            let addrs: Vec<String> = addrs.iter().map(SocketAddr::to_string).collect();
+            format!("UDP {}, one for each worker", addrs.join(", "))
+        }
+    }
+}
+
 /// What an operator needs next. The secrets are in it only if this start made them.
 fn greeting(server: &Server) -> String {
     let url = server.url();
     let owner = server.owner();
     let account = &owner.account;
     let addresses = format!(
-        "  REST        {url}/v1\n  Signaling   {}\n  Media       UDP {}\n",
+        "  REST        {url}/v1\n  Signaling   {}\n  Media       {}\n",
         server.signaling_url(),
-        server.media_addr()
+        media_ports(server.media_addrs())
     );
     if let (true, Some(key)) = (owner.fresh, &owner.api_key) {
         let master_key = master_key_sentence(&server.app().settings);

@@ -38,10 +38,13 @@ options! {
         /// Where HTTP is served [env: ROTUNDA_HTTP_ADDR] [default: 127.0.0.1:8080]
         #[arg(long, value_name = "IP:PORT")]
         http_addr: Text,
-        /// Where media arrives, by UDP [env: ROTUNDA_MEDIA_ADDR] [default: 0.0.0.0:8081]
+        /// Where media arrives, by UDP; with several media workers the port of the first, the others have those that follow [env: ROTUNDA_MEDIA_ADDR] [default: 0.0.0.0:8081]
         #[arg(long, value_name = "IP:PORT")]
         media_addr: Text,
-        /// Where browsers send media, by commas: IP or IP:PORT [env: ROTUNDA_ADVERTISE_ADDR] [default: all addresses of this machine that --media-addr covers]
+        /// Threads that carry media, 1 to 64, each with a UDP port of its own: 4 with the default address need 8081 to 8084; 0: half of the processors, at most 8 [env: ROTUNDA_MEDIA_WORKERS] [default: 0]
+        #[arg(long, value_name = "NUMBER")]
+        media_workers: Text,
+        /// Where browsers send media, by commas: IP, or IP:PORT with the port of the first media worker [env: ROTUNDA_ADVERTISE_ADDR] [default: all addresses of this machine that --media-addr covers]
         #[arg(long, value_name = "IP,...")]
         advertise_addr: List,
         /// Address of this server as applications know it; behind a proxy [env: ROTUNDA_PUBLIC_URL] [default: the host that each request names]
@@ -156,6 +159,7 @@ impl Raw {
         Self {
             http_addr: text("127.0.0.1:8080"),
             media_addr: text("0.0.0.0:8081"),
+            media_workers: text("0"),
             session_timeout_s: text("30"),
             max_participants: text("1000"),
             max_participant_duration_s: text("86400"),

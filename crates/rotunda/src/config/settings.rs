@@ -33,8 +33,8 @@ pub struct Settings {
     pub database: Option<DatabaseUrl>,
     /// Where HTTP is served; port 0 takes a free one.
     pub http_addr: SocketAddr,
-    /// Where media arrives, by UDP; port 0 takes a free one.
-    pub media_addr: SocketAddr,
+    /// Where media arrives, by UDP: an address for each worker. Port 0 takes a free one.
+    pub media_addrs: Vec<SocketAddr>,
     /// What carries the media.
     pub media_engine: MediaEngine,
     /// Where browsers send media; empty: found by [`Settings::candidates`].
@@ -85,7 +85,7 @@ pub enum Data {
 pub struct Advertised {
     /// The address.
     pub ip: IpAddr,
-    /// Its port; `None`: the one that media is bound to.
+    /// Its port, of the first worker; the others have those that follow. `None`: the ones that media is bound to.
     pub port: Option<u16>,
 }
 
@@ -157,7 +157,7 @@ impl Settings {
             data: Data::Memory,
             database: None,
             http_addr: local,
-            media_addr: local,
+            media_addrs: vec![local; ephemeral_workers()],
             media_engine: ephemeral_engine(),
             advertise: Vec::new(),
             public_url: None,
@@ -192,12 +192,17 @@ impl Settings {
         let database = reader.database(raw);
         let http_addr = reader.address("http_addr", raw.http_addr.as_ref());
         let media_addr = reader.address("media_addr", raw.media_addr.as_ref());
+        let media_workers = reader.number("media_workers", raw.media_workers.as_ref(), limits::MEDIA_WORKERS);
+        let media_addrs = media_addr
+            .zip(media_workers)
+            .and_then(|(first, workers)| reader.media_addrs(first, workers));
         let media_engine = reader.media_engine(environment);
         let advertise = reader.each(
             "advertise_addr",
             raw.advertise_addr.iter().flat_map(|list| &list.0),
             advertised,
         );
+        reader.check_advertised(&advertise, media_addrs.as_ref().map_or(1, Vec::len));
         let public_url = reader.optional("public_url", raw.public_url.as_ref(), origin);
         let trusted_proxies = reader.each(
             "trusted_proxies",
@@ -251,7 +256,7 @@ impl Settings {
         let (
             Some(data),
             Some(http_addr),
-            Some(media_addr),
+            Some(media_addrs),
             Some(media_engine),
             Some(session_timeout_s),
             Some(rooms),
@@ -261,7 +266,7 @@ impl Settings {
         ) = (
             data,
             http_addr,
-            media_addr,
+            media_addrs,
             media_engine,
             session_timeout_s,
             rooms,
@@ -276,7 +281,7 @@ impl Settings {
             data,
             database,
             http_addr,
-            media_addr,
+            media_addrs,
             media_engine,
             advertise,
             public_url,
@@ -296,9 +301,10 @@ impl Settings {
         })
     }
 
-    /// The addresses for ICE candidates once media is bound to `bound`, most useful first, at most
-    /// [`limits::CANDIDATES_MAX`].
-    pub fn candidates(&self, bound: SocketAddr) -> Vec<SocketAddr> {
+    /// The addresses for ICE candidates of a media worker, numbered from 0, once it is bound to `bound`; most useful
+    /// first, at most [`limits::CANDIDATES_MAX`].
+    pub fn candidates(&self, worker: usize, bound: SocketAddr) -> Vec<SocketAddr> {
+        let port = |first: u16| u16::try_from(worker).map_or(first, |worker| first.saturating_add(worker));
         let mut candidates: Vec<SocketAddr> = if self.advertise.is_empty() {
             covered(bound.ip())
                 .into_iter()
@@ -307,7 +313,7 @@ impl Settings {
         } else {
             self.advertise
                 .iter()
-                .map(|address| SocketAddr::new(address.ip, address.port.unwrap_or(bound.port())))
+                .map(|address| SocketAddr::new(address.ip, address.port.map_or(bound.port(), port)))
                 .collect()
         };
         candidates.truncate(limits::CANDIDATES_MAX);
@@ -327,6 +333,21 @@ const MEDIA_ENGINE: &str = "ROTUNDA_MEDIA_ENGINE";
 fn ephemeral_engine() -> MediaEngine {
     let named = std::env::var(MEDIA_ENGINE).ok();
     named.and_then(|name| name.parse().ok()).unwrap_or_default()
+}
+
+/// How many media workers servers within tests have.
+fn ephemeral_workers() -> usize {
+    let named = std::env::var("ROTUNDA_MEDIA_WORKERS").ok();
+    named
+        .and_then(|number| number.parse().ok())
+        .map_or(1, |number: usize| number.max(1))
+}
+
+/// Half of the processors that the process may use, for the tasks want some, too; at most so many that the ports to open are
+/// known beforehand.
+fn workers_of_machine() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
+    (cores / 2).clamp(1, limits::MEDIA_WORKERS_DEFAULT_MAX)
 }
 
 /// Where this machine itself reaches a socket bound to `bound`.
@@ -415,6 +436,44 @@ impl Reader<'_> {
                     .ok()
             })
             .collect()
+    }
+
+    /// An address for each media worker: consecutive ports, or each a free one.
+    fn media_addrs(&mut self, first: SocketAddr, workers: u32) -> Option<Vec<SocketAddr>> {
+        let workers = if workers == 0 { workers_of_machine() } else { workers };
+        if first.port() == 0 {
+            return Some(vec![first; workers as usize]);
+        }
+        let last = u16::try_from(u32::from(first.port()) + workers - 1);
+        let Ok(last) = last else {
+            self.fault(
+                "media_workers",
+                format_args!(
+                    "each of {workers} workers has a port of its own, and there are not as many from {} on",
+                    first.port()
+                ),
+            );
+            return None;
+        };
+        Some(
+            (first.port()..=last)
+                .map(|port| SocketAddr::new(first.ip(), port))
+                .collect(),
+        )
+    }
+
+    /// Each worker has a port of its own outside, too.
+    fn check_advertised(&mut self, advertise: &[Advertised], workers: usize) {
+        let ports = advertise.iter().filter_map(|address| address.port);
+        if let Some(port) = ports
+            .max()
+            .filter(|port| usize::from(*port) + workers - 1 > usize::from(u16::MAX))
+        {
+            let fault = format_args!(
+                "each of {workers} media workers has a port of its own, and there are not as many from {port} on"
+            );
+            self.fault("advertise_addr", fault);
+        }
     }
 
     fn address(&mut self, name: &str, text: Option<&Text>) -> Option<SocketAddr> {

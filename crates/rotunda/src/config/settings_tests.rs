@@ -26,7 +26,7 @@ fn nothing_written_gives_the_defaults() {
     let settings = understand(&[("HOME", "/home/ann")]).unwrap();
     assert_eq!(settings.data, Data::Directory("/home/ann/.local/share/rotunda".into()));
     assert_eq!(settings.http_addr.to_string(), "127.0.0.1:8080");
-    assert_eq!(settings.media_addr.to_string(), "0.0.0.0:8081");
+    assert_eq!(settings.media_addrs[0].to_string(), "0.0.0.0:8081");
     assert_eq!(settings.media_engine, MediaEngine::Own);
     assert_eq!(settings.session_timeout, Duration::from_secs(30));
     assert_eq!(settings.rooms.max_participants, 1000);
@@ -100,6 +100,7 @@ fn numbers_have_their_ranges() {
     let options = [
         ("SESSION_TIMEOUT_S", "301", "a whole number from 5 to 300"),
         ("MAX_PARTICIPANTS", "0", "a whole number from 1 to 100000"),
+        ("MEDIA_WORKERS", "65", "a whole number from 0 to 64"),
         (
             "MAX_PARTICIPANT_DURATION_S",
             "599",
@@ -172,7 +173,7 @@ fn so_many_addresses_are_advertised() {
             port: None,
         })
         .collect();
-    let candidates = settings.candidates(SocketAddr::from(([0, 0, 0, 0], 8081)));
+    let candidates = settings.candidates(0, SocketAddr::from(([0, 0, 0, 0], 8081)));
     assert_eq!(candidates.len(), limits::CANDIDATES_MAX);
     assert_eq!(candidates[0].to_string(), "192.0.2.1:8081");
 }
@@ -217,12 +218,12 @@ fn secrets_come_from_files_trimmed() {
 fn a_bound_address_advertises_itself() {
     let settings = Settings::ephemeral();
     let bound: SocketAddr = "192.0.2.7:8081".parse().unwrap();
-    assert_eq!(settings.candidates(bound), [bound]);
+    assert_eq!(settings.candidates(0, bound), [bound]);
 }
 
 #[test]
 fn a_wildcard_advertises_the_machine_with_loopback_last() {
-    let candidates = Settings::ephemeral().candidates("0.0.0.0:8081".parse().unwrap());
+    let candidates = Settings::ephemeral().candidates(0, "0.0.0.0:8081".parse().unwrap());
     assert_eq!(candidates.last(), Some(&"127.0.0.1:8081".parse().unwrap()));
     assert!(
         candidates
@@ -247,7 +248,7 @@ fn what_is_advertised_replaces_what_is_found() {
     ])
     .unwrap();
     let candidates: Vec<_> = settings
-        .candidates("0.0.0.0:8081".parse().unwrap())
+        .candidates(0, "0.0.0.0:8081".parse().unwrap())
         .iter()
         .map(SocketAddr::to_string)
         .collect();
@@ -255,6 +256,56 @@ fn what_is_advertised_replaces_what_is_found() {
         candidates,
         ["192.0.2.7:8081", "192.0.2.8:9", "[2001:db8::1]:8081", "[2001:db8::1]:9"]
     );
+}
+
+#[test]
+fn each_media_worker_has_a_port_of_its_own() {
+    let ports = |addr, workers| {
+        let settings = understand(&[
+            ("HOME", "/h"),
+            ("ROTUNDA_MEDIA_ADDR", addr),
+            ("ROTUNDA_MEDIA_WORKERS", workers),
+        ]);
+        let addrs = settings.unwrap().media_addrs;
+        assert!(addrs.iter().all(|of| of.ip() == addrs[0].ip()));
+        addrs.iter().map(SocketAddr::port).collect::<Vec<_>>()
+    };
+    assert_eq!(ports("192.0.2.7:9000", "3"), [9000, 9001, 9002]);
+    assert_eq!(ports("[::]:65535", "1"), [65535]);
+    assert_eq!(ports("127.0.0.1:0", "4"), [0; 4], "each a free one");
+    let of_machine = ports("0.0.0.0:8081", "0").len();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(
+        of_machine,
+        (cores / 2).clamp(1, limits::MEDIA_WORKERS_DEFAULT_MAX as usize)
+    );
+    assert_eq!(understand(&[("HOME", "/h")]).unwrap().media_addrs.len(), of_machine);
+    let faults = faults(&[("ROTUNDA_MEDIA_ADDR", "0.0.0.0:65534"), ("ROTUNDA_MEDIA_WORKERS", "3")]);
+    let expected =
+        "ROTUNDA_MEDIA_WORKERS: each of 3 workers has a port of its own, and there are not as many from 65534 on";
+    assert_eq!(faults, [expected]);
+}
+
+#[test]
+fn each_media_worker_is_advertised_with_its_own_port() {
+    let settings = |advertised| {
+        understand(&[
+            ("HOME", "/h"),
+            ("ROTUNDA_ADVERTISE_ADDR", advertised),
+            ("ROTUNDA_MEDIA_WORKERS", "3"),
+        ])
+    };
+    let candidates: Vec<_> = settings("192.0.2.7, 192.0.2.8:9000")
+        .unwrap()
+        .candidates(2, "0.0.0.0:8083".parse().unwrap())
+        .iter()
+        .map(SocketAddr::to_string)
+        .collect();
+    assert_eq!(candidates, ["192.0.2.7:8083", "192.0.2.8:9002"]);
+    assert!(settings("192.0.2.8:65533").is_ok());
+    let error = settings("192.0.2.8:65534").unwrap_err();
+    let expected = "ROTUNDA_ADVERTISE_ADDR: each of 3 media workers has a port of its own, and there are not as many from 65534 on";
+    assert_eq!(error.faults, [expected]);
 }
 
 #[test]

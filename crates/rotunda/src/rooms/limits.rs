@@ -54,3 +54,10 @@ pub(super) const SILENCE: Duration = Duration::from_secs(15);
 
 /// How often that is looked at.
 pub(super) const SILENCE_WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a worker's business is measured before it counts for where rooms are placed: it is as old as this and
+/// [`SILENCE_WATCH_INTERVAL`] at most.
+pub(super) const LOAD_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long participants who are about to come into a room that was just placed count as load, whether they come or not.
+pub(super) const AWAITED_TIME_MAX: Duration = Duration::from_secs(10);

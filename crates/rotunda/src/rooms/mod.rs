@@ -6,6 +6,7 @@ mod lag;
 mod limits;
 mod media;
 mod paths;
+mod placement;
 mod registry;
 mod removal;
 mod seat;
@@ -16,7 +17,7 @@ mod subscriptions;
 mod task;
 pub(crate) mod wire;
 
-use std::net::SocketAddr;
+use std::cmp::Reverse;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,6 +37,7 @@ use crate::webhooks::Waker;
 pub(crate) use self::joining::{Arrival, Attached, NotJoined, announced};
 use self::lag::StoreLag;
 pub use self::media::Media;
+pub use self::placement::WorkerLoad;
 use self::registry::{Live, LiveHandle};
 pub(crate) use self::subscriptions::initial_rules;
 use self::task::Command;
@@ -46,8 +48,6 @@ pub(crate) use self::task::wall;
 pub struct RoomsConfig {
     /// How long a lost participant may come back.
     pub session_timeout: Duration,
-    /// Where media can reach us.
-    pub candidates: Arc<[SocketAddr]>,
     /// What rooms may be made with.
     pub rooms: RoomSettings,
 }
@@ -140,9 +140,11 @@ impl Rooms {
         };
         let shared = Arc::clone(&rooms.shared);
         rooms.shared.tasks.spawn(async move {
-            shared.closing.run_until_cancelled(shared.media.watch()).await;
+            shared.closing.run_until_cancelled(shared.media.run()).await;
         });
-        let left = rooms.shared.store.take_over(task::wall()).await?;
+        let mut left = rooms.shared.store.take_over(task::wall()).await?;
+        // Large ones first: small ones even out what they leave.
+        left.sort_by_key(|room| Reverse(room.participants.len()));
         for room in left {
             let inbox = rooms.register(room.room.account, room.room.new.sid);
             rooms.restore(room, inbox);
@@ -150,14 +152,14 @@ impl Rooms {
         Ok(rooms)
     }
 
-    /// Where the media plane listens.
-    pub fn media_addr(&self) -> SocketAddr {
-        self.shared.media.local_addr()
-    }
-
-    /// Whether the media plane works.
+    /// Whether all of the media plane works.
     pub fn media_is_running(&self) -> bool {
         self.shared.media.is_running()
+    }
+
+    /// The media plane.
+    pub fn media(&self) -> &Media {
+        &self.shared.media
     }
 
     /// How many rooms are in progress.

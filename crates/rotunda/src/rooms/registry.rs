@@ -112,7 +112,9 @@ impl Rooms {
         if let Some(name) = &row.new.unique_name {
             self.shared.name(account, sid, name);
         }
-        let task = RoomTask::new(Arc::clone(&self.shared), row, room, seats, inbox.present);
+        // Somebody will come into a new room; of one that is restored it is known who.
+        let place = self.shared.media.place(seats.len().max(1));
+        let task = RoomTask::new(Arc::clone(&self.shared), place, row, room, seats, inbox.present);
         let rooms = self.clone();
         self.shared.tasks.spawn(async move {
             if task.run(inbox.commands, rooms.shared.closing.clone()).await == RoomEnd::Refused {

@@ -24,7 +24,7 @@ use store::{Audit, RoomRow, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::media::Facts;
+use super::media::{Facts, Place};
 use super::seat::Seat;
 use super::socket::{Outgoing, Sent, Socket};
 use super::streams::Streams;
@@ -137,6 +137,8 @@ type Write = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
 pub(super) struct RoomTask {
     shared: Arc<Shared>,
+    /// Where its media is.
+    place: Place,
     row: RoomRow,
     name: String,
     room: Room,
@@ -161,6 +163,7 @@ pub(super) struct RoomTask {
 impl RoomTask {
     pub(super) fn new(
         shared: Arc<Shared>,
+        place: Place,
         row: RoomRow,
         room: Room,
         seats: Vec<Seat>,
@@ -170,6 +173,7 @@ impl RoomTask {
         Self {
             name: row.new.unique_name.clone().unwrap_or_else(|| row.new.sid.to_string()),
             shared,
+            place,
             row,
             room,
             seats: seats.into_iter().map(|seat| (seat.sid, seat)).collect(),
@@ -603,7 +607,7 @@ impl RoomTask {
 
     fn unseat(&self, seat: Seat, last_word: Outgoing) {
         if let Some(peer) = seat.peer {
-            self.shared.media.close(peer.transport);
+            self.place.close(peer.transport);
         }
         if let Some(socket) = seat.socket {
             socket.send(last_word);

@@ -29,6 +29,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The certificate of media, or a thread that carries it.
+    #[error("cannot start the media workers")]
+    MediaThreads(#[source] io::Error),
     /// The data directory cannot be made.
     #[error("cannot make the data directory {}", dir.display())]
     DataDirectory {
@@ -73,7 +76,7 @@ impl StartError {
             }),
             Self::Media { source, .. } => Some(match source.kind() {
                 io::ErrorKind::AddrInUse => {
-                    "stop the program that uses the port, or choose another one with --media-addr"
+                    "stop the program that uses the port, choose another one with --media-addr, or use fewer with --media-workers"
                 }
                 io::ErrorKind::AddrNotAvailable => "give an address of this machine with --media-addr",
                 _ => "choose another address with --media-addr",
@@ -86,7 +89,7 @@ impl StartError {
             }
             Self::Certificate { .. } => Some("give PEM files with --tls-cert and --tls-key"),
             Self::MasterKey(error) => error.advice(),
-            Self::Store(_) | Self::Credentials(_) | Self::Random => None,
+            Self::MediaThreads(_) | Self::Store(_) | Self::Credentials(_) | Self::Random => None,
         }
     }
 }

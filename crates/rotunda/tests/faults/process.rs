@@ -46,6 +46,9 @@ impl Start {
                 &format!("{address}:0"),
                 "--media-addr",
                 &format!("{address}:0"),
+                // Some faults are of its port.
+                "--media-workers",
+                "1",
             ])
             .arg("--data-dir")
             .arg(data)

@@ -217,8 +217,10 @@ pub(crate) async fn datagrams(world: &World, dice: &mut Dice, attacks: &mut Atta
             ("UDP: mutated by a stranger", dice.bytes(&original)),
         ] {
             // Longer than a datagram may be is refused by the kernel.
-            if socket.send_to(&datagram, world.server.media_addr()).is_ok() {
-                attacks.count(kind);
+            for addr in world.server.media_addrs() {
+                if socket.send_to(&datagram, addr).is_ok() {
+                    attacks.count(kind);
+                }
             }
         }
         // Slower than any machine reads: a full socket buffer would lose frames of the call, too.

@@ -1,6 +1,7 @@
 //! Two participants with real media, who keep account of every frame.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,13 +10,14 @@ use negotiation::{Fingerprint, IceCredentials, Layer, MediaKind, NegotiatedSessi
 use room::{ParticipantStatus, RoomSid};
 use serde_json::{Value, json};
 use store::{PageRequest, ParticipantFilter};
-use testkit::media::{Client as Media, Video};
+use testkit::media::{Client as Media, Far, Video};
 use testkit::signaling::{Client as Signaling, Gone, track};
 use tokio::task::JoinHandle;
 
 use crate::World;
 
-const ROOM: &str = "attacked";
+/// Where attackers go.
+pub(crate) const ROOM: &str = "attacked";
 
 /// Who attacks with keys.
 const ATTACKER: &str = "mallory-with-keys";
@@ -29,6 +31,8 @@ type Received = Arc<Mutex<BTreeMap<bool, u32>>>;
 pub(crate) struct Call {
     members: Vec<Member>,
     room: RoomSid,
+    /// Where its media goes.
+    pub(crate) media_addr: SocketAddr,
 }
 
 /// Somebody with real media in the call's room.
@@ -44,17 +48,18 @@ pub(crate) struct Member {
 }
 
 impl Call {
-    pub(crate) async fn start(world: &World) -> Self {
-        let server = server_fingerprint(world).await;
+    pub(crate) async fn start(world: &World, room: &str) -> Self {
+        let server = scout(world, room).await;
         let mut members = Vec::new();
         for number in 1..=2 {
-            members.push(Member::join(world, &format!("member{number}"), number, &server).await);
+            members.push(Member::join(world, room, &format!("member{number}"), number, &server).await);
         }
         let account = world.server.owner().account.sid;
-        let found = world.server.app().store.room_in_progress(account, ROOM).await;
+        let found = world.server.app().store.room_in_progress(account, room).await;
         let call = Self {
             members,
             room: found.unwrap().expect("the room is in progress").new.sid,
+            media_addr: server.address,
         };
         call.goes_on().await;
         for member in &call.members {
@@ -143,7 +148,7 @@ impl Call {
 impl Member {
     /// Joins with data channels, and records what it sends; its numbers are its own.
     pub(crate) async fn attacker(world: &World, number: u32) -> Self {
-        Self::join(world, ATTACKER, number, &server_fingerprint(world).await).await
+        Self::join(world, ROOM, ATTACKER, number, &scout(world, ROOM).await).await
     }
 
     /// Streams of others that it receives: sound if not `video`.
@@ -156,8 +161,8 @@ impl Member {
         self.signaling.abort();
     }
 
-    async fn join(world: &World, identity: &str, number: u32, server: &Fingerprint) -> Self {
-        let media = Media::start(world.server.media_addr(), server).unwrap();
+    async fn join(world: &World, room: &str, identity: &str, number: u32, server: &Far) -> Self {
+        let media = Media::start(server.address, &server.fingerprint).unwrap();
         media.record(identity == ATTACKER);
         let (audio, video) = (number * 1000, number * 1000 + 10);
         let wishes = wishes(media.fingerprint(), number, audio, video);
@@ -171,7 +176,7 @@ impl Member {
         };
         let offer = descriptions.offer().unwrap();
         let token = world.token(identity);
-        let (client, connected) = Signaling::join_with(&world.url(), &token, Some(ROOM), tracks.clone(), Some(&offer))
+        let (client, connected) = Signaling::join_with(&world.url(), &token, Some(room), tracks.clone(), Some(&offer))
             .await
             .expect("let in");
         let answer = connected["peer_connections"][0]["description"]["sdp"].as_str().unwrap();
@@ -278,16 +283,16 @@ fn wishes(fingerprint: Fingerprint, number: u32, audio: u32, video: u32) -> Wish
     }
 }
 
-/// What the server's certificate hashes to: told to whoever joins.
-async fn server_fingerprint(world: &World) -> Fingerprint {
+/// Where media of a room goes, and what the server's certificate hashes to: told to whoever joins.
+async fn scout(world: &World, room: &str) -> Far {
     let mut descriptions = Descriptions::new(wishes(Fingerprint([9; 32]), 9, 9000, 9010));
     let offer = descriptions.offer().unwrap();
     let token = world.token("scout");
-    let (scout, connected) = Signaling::join_with(&world.url(), &token, Some("elsewhere"), json!([]), Some(&offer))
+    let (scout, connected) = Signaling::join_with(&world.url(), &token, Some(room), json!([]), Some(&offer))
         .await
         .expect("let in");
     let answer = connected["peer_connections"][0]["description"]["sdp"].as_str().unwrap();
     descriptions.accept(answer).unwrap();
     scout.leave().await;
-    descriptions.far().expect("the answer names it").fingerprint.clone()
+    descriptions.far().expect("the answer names it").clone()
 }

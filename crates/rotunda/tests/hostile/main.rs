@@ -9,7 +9,10 @@ mod call;
 mod keys;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use call::{Call, ROOM};
 use rotunda::access_token;
 use rotunda::config::Settings;
 use rotunda::credentials::ApiKey;
@@ -25,9 +28,13 @@ pub(crate) struct World {
 
 impl World {
     async fn new() -> Self {
-        let server = Server::start(Settings::ephemeral())
-            .await
-            .expect("a server on free ports");
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::ephemeral();
+        change(&mut settings);
+        let server = Server::start(settings).await.expect("a server on free ports");
         Self { server }
     }
 
@@ -71,7 +78,7 @@ async fn a_call_of_two_loses_no_frame() {
     let rounds = number_from_environment("HOSTILE_ROUNDS").unwrap_or(ROUNDS);
     println!("again: HOSTILE_SEED={seed} HOSTILE_ROUNDS={rounds} cargo test -p rotunda --test hostile -- --nocapture");
     let world = World::new().await;
-    let call = call::Call::start(&world).await;
+    let call = Call::start(&world, ROOM).await;
     let mut attacks = Attacks::default();
     for _ in 0..rounds {
         attacks::sockets_before_authentication(&world, &mut dice, &mut attacks).await;
@@ -94,7 +101,7 @@ async fn a_participant_with_keys_costs_the_call_no_frame() {
     let (mut dice, seed) = Dice::from_environment();
     println!("again: HOSTILE_SEED={seed} cargo test -p rotunda --test hostile keys -- --nocapture");
     let world = World::new().await;
-    let call = call::Call::start(&world).await;
+    let call = Call::start(&world, ROOM).await;
     let mut attacks = Attacks::default();
     for round in 0..2 {
         keys::attack(&world, 100 + round, &mut dice, &mut attacks).await;
@@ -104,4 +111,43 @@ async fn a_participant_with_keys_costs_the_call_no_frame() {
     println!("{attacks}\n{frames} frames of the call arrived, none was lost");
     call.is_the_same(&world).await;
     assert!(attacks.kinds() >= 9 && frames > 200);
+}
+
+/// Strangers keep a media worker busy all the time; the call on another worker loses no frame.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_on_another_worker_loses_no_frame() {
+    let free = "127.0.0.1:0".parse().unwrap();
+    let world = World::with(|settings| settings.media_addrs = vec![free; 2]).await;
+    let (attacked, other) = (Call::start(&world, ROOM).await, Call::start(&world, "elsewhere").await);
+    assert_ne!(attacked.media_addr, other.media_addr, "each room has a worker");
+    let stop = Arc::new(AtomicBool::new(false));
+    let (stopped, target) = (Arc::clone(&stop), attacked.media_addr);
+    let stranger = std::thread::spawn(move || {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        while !stopped.load(Ordering::Relaxed) {
+            // That the buffer is full is what this is about.
+            socket.send_to(&[0x80; 1200], target).ok();
+        }
+    });
+    for _ in 0..3 {
+        other.goes_on().await;
+    }
+    let frames = other.lost_nothing();
+    stop.store(true, Ordering::Relaxed);
+    stranger.join().unwrap();
+    let loads = world.server.app().rooms.media().stats();
+    let strange: Vec<u64> = loads.iter().map(|stats| stats.dropped_unknown_address).collect();
+    let at = |call: &Call| {
+        world
+            .server
+            .media_addrs()
+            .iter()
+            .position(|addr| *addr == call.media_addr)
+    };
+    assert!(strange[at(&attacked).unwrap()] > 1000, "{strange:?}");
+    assert_eq!(strange[at(&other).unwrap()], 0);
+    assert!(frames > 200);
+    attacked.goes_on().await;
+    attacked.is_the_same(&world).await;
+    other.is_the_same(&world).await;
 }

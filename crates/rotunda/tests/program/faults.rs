@@ -74,7 +74,32 @@ fn a_taken_media_port() {
         "{sentences:?}"
     );
     assert!(
-        sentences[0].ends_with("; stop the program that uses the port, or choose another one with --media-addr"),
+        sentences[0].ends_with(
+            "; stop the program that uses the port, choose another one with --media-addr, or use fewer with --media-workers"
+        ),
+        "{sentences:?}"
+    );
+}
+
+#[test]
+fn a_taken_port_of_the_second_media_worker() {
+    let home = tempfile::tempdir().unwrap();
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap();
+    let first = format!("127.0.0.1:{}", addr.port() - 1);
+    let (code, sentences) = faults(rotunda(home.path()).args([
+        "serve",
+        "--http-addr",
+        "127.0.0.1:0",
+        "--media-workers",
+        "2",
+        "--media-addr",
+        &first,
+    ]));
+    assert_eq!((code, sentences.len()), (1, 1), "{sentences:?}");
+    // Of the two, the first may be taken, too, by somebody else.
+    assert!(
+        sentences[0].starts_with("cannot receive media on UDP 127.0.0.1:"),
         "{sentences:?}"
     );
 }
@@ -118,7 +143,7 @@ fn a_data_directory_in_use() {
     assert_eq!((code, sentences), (1, vec![expected]));
     // The first one serves as before.
     let status = said(home.path(), &["status"]);
-    assert!(status.ends_with("rooms in progress: 0\n"), "{status}");
+    assert!(status.contains("rooms in progress: 0\n"), "{status}");
     server.terminate();
 }
 

@@ -22,6 +22,8 @@ fn help_teaches() {
         "~/.local/share/rotunda",
         "127.0.0.1:8080",
         "0.0.0.0:8081",
+        "--media-workers",
+        "8081 to 8084",
         "ROTUNDA_API_KEY_SECRET_FILE",
     ] {
         assert!(help.contains(word), "{word} is missing in:\n{help}");
@@ -57,6 +59,7 @@ async fn dev_prints_one_line_and_serves() {
     );
     assert_eq!(text("page"), format!("{http}/"));
     assert!(text("media").starts_with("127.0.0.1:") && !text("media").ends_with(":0"));
+    assert_eq!(line["media_workers"][0], line["media"]);
     assert_eq!(text("account_sid"), "ACdddddddddddddddddddddddddddddddd");
     assert_eq!(text("auth_token"), "devAuthTokenNotForProduction");
     assert_eq!(text("api_key_sid"), "SKdddddddddddddddddddddddddddddddd");
@@ -220,6 +223,22 @@ async fn preset_credentials_replace_what_was_made() {
             && env.contains("export TWILIO_API_KEY_SECRET=a-secret-from-a-file\n"),
         "{env}"
     );
+}
+
+#[test]
+fn each_media_worker_has_a_port() {
+    let home = tempfile::tempdir().unwrap();
+    let mut server = Running::start(rotunda(home.path()).args(["dev", "--media-workers", "3"]).args(FREE));
+    let line = server.json();
+    let addrs = line["media_workers"].as_array().unwrap();
+    assert_eq!((addrs.len(), &addrs[0]), (3, &line["media"]));
+    let differ = addrs.iter().collect::<std::collections::HashSet<_>>();
+    assert_eq!(differ.len(), 3);
+    server.terminate();
+    let mut server = Running::start(rotunda(home.path()).args(["serve", "--media-workers", "2"]).args(FREE));
+    let media = after(&server.greeting(), "Media");
+    assert!(media.starts_with("UDP"), "{media}");
+    server.terminate();
 }
 
 #[test]

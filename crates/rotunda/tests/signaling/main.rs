@@ -12,4 +12,5 @@ mod reconnect;
 mod restart;
 mod room_kinds;
 mod tracks;
+mod workers;
 mod world;

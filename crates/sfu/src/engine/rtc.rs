@@ -48,7 +48,7 @@ const INNER_PWD: &str = "inner-pair-that-never-leaves-us";
 const HANDSHAKE_ERRORS_MAX: u32 = 8;
 
 /// One certificate and one set of ciphers for all transports.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RtcEngines {
     certificate: DtlsCert,
     fingerprint: Fingerprint,

@@ -104,6 +104,38 @@ impl<E: Engines> Plane<E> {
         }
     }
 
+    /// After a panic in the midst of a turn nothing that is known of transports can be relied on: all are lost, with the one
+    /// that a command was about, and those above are told. What was counted stays.
+    pub(crate) fn begin_anew(self, under_way: Option<TransportId>, now: Instant) -> Self {
+        let mut plane = Self::new(self.engines, |_| {}, now);
+        plane.on_event = self.on_event;
+        plane.stats = self.stats;
+        plane.stats.worker_failures += 1;
+        plane.lost = self.lost;
+        let transports: BTreeSet<TransportId> = self.transports.keys().copied().chain(under_way).collect();
+        let torn = (self.transports, self.tracks);
+        // What is torn may panic once more when it is dropped.
+        let dropped = guard(move || {
+            drop(torn);
+            Ok(())
+        });
+        if let Err(error) = dropped {
+            tracing::warn!(%error, "transports failed while they were dropped");
+        }
+        // Those whose first session is on its way have lost nothing yet.
+        let waiting = self.early_routes.into_iter();
+        for (id, routes) in waiting.filter(|(id, _)| !transports.contains(id)) {
+            plane.early_routes.insert(id, routes);
+            plane.listen(id, BTreeSet::new());
+        }
+        for transport in transports {
+            plane.lost.insert(transport);
+            let reason = LostReason::Worker;
+            (plane.on_event)(Event::Lost { transport, reason });
+        }
+        plane
+    }
+
     /// What those above want.
     pub(crate) fn handle_command(&mut self, command: Command, now: Instant) {
         match command {

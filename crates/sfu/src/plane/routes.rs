@@ -243,7 +243,7 @@ impl<E: Engines> Plane<E> {
     }
 
     /// Brings the table of listeners up to date with a transport's routes.
-    fn listen(&mut self, id: TransportId, before: BTreeSet<TransportId>) {
+    pub(super) fn listen(&mut self, id: TransportId, before: BTreeSet<TransportId>) {
         let now: BTreeSet<TransportId> = match self.transports.get(&id) {
             Some(transport) => transport.routes.keys().copied().collect(),
             None => self

@@ -32,7 +32,7 @@ fn media_follows_a_new_address_within_a_second_of_its_first_check() {
     let mut world = World::new();
     let (_publisher, watcher, w) = watching(&mut world);
     let relay = watcher.relay.as_ref().unwrap();
-    relay.rebind(world.sfu.local_addr()).unwrap();
+    relay.rebind(world.local_addr()).unwrap();
     watcher.client.forget();
     // What the server sends to the old address is gone; the relay passes what comes to the new one.
     // The client's next check may take some seconds; media must be there right after it.
@@ -59,7 +59,7 @@ fn a_restart_of_ice_keeps_everything_but_the_path() {
         .last()
         .map(|packet| packet.sequence)
         .unwrap();
-    watcher.relay.as_ref().unwrap().rebind(world.sfu.local_addr()).unwrap();
+    watcher.relay.as_ref().unwrap().rebind(world.local_addr()).unwrap();
     watcher.client.forget();
     watcher.session.restart_ice();
     let started = Instant::now();
@@ -128,7 +128,7 @@ fn strangers_get_no_answer() {
         &[99; 40],
         &[22; 1999],
     ] {
-        stranger.send_to(datagram, world.sfu.local_addr()).unwrap();
+        stranger.send_to(datagram, world.local_addr()).unwrap();
     }
     assert!(stranger.recv_from(&mut [0; 100]).is_err());
     let stats = world.sfu.stats();
@@ -179,7 +179,7 @@ fn either_side_may_say_goodbye() {
     publisher.client.close();
     let lost = |event: &Event| matches!(event, Event::Lost { transport, reason: LostReason::Closed } if *transport == publisher.id);
     assert!(world.wait_event(lost));
-    world.sfu.send(Command::Close { transport: watcher.id });
+    world.send(Command::Close { transport: watcher.id });
     assert!(watcher.client.wait(PATIENCE, |heard| heard.closed));
     let deadline = Instant::now() + PATIENCE;
     while world.sfu.stats().transports > 0 && Instant::now() < deadline {

@@ -142,7 +142,7 @@ fn recorded(world: &mut World, call: &Call) -> Vec<Vec<u8>> {
     peer.client.send_message("data", false, b"hello");
     assert!(peer.client.wait(PATIENCE, |heard| heard.sent.len() > 300));
     let sent = peer.client.heard().sent;
-    world.sfu.send(sfu::Command::Close { transport: peer.id });
+    world.send(sfu::Command::Close { transport: peer.id });
     // All kinds that share the port (RFC 7983).
     for kinds in [0..=3_u8, 20..=63, 128..=191] {
         assert!(sent.iter().any(|datagram| kinds.contains(&datagram[0])));
@@ -164,7 +164,7 @@ fn strangers(world: &World, recording: &[Vec<u8>], dice: &mut Dice, attacks: &mu
         ] {
             let socket = dice.choose(&sockets).unwrap();
             // Longer than a datagram may be is refused by the kernel.
-            if socket.send_to(&datagram, world.sfu.local_addr()).is_ok() {
+            if socket.send_to(&datagram, world.local_addr()).is_ok() {
                 attacks.count(kind);
             }
             pace.next();
@@ -186,7 +186,7 @@ fn handshaking(world: &mut World, call: &Call, recording: &[Vec<u8>], dice: &mut
         attacks.count("participant before DTLS: mutated");
         pace.next();
     }
-    world.sfu.send(sfu::Command::Close { transport: peer.id });
+    world.send(sfu::Command::Close { transport: peer.id });
 }
 
 /// A participant that is in the call: everything it may say, and what it may not.
@@ -225,7 +225,7 @@ fn connected(world: &mut World, call: &Call, dice: &mut Dice, attacks: &mut Atta
         pace.next();
     }
     undeclared(world, &mut peer, attacks);
-    world.sfu.send(sfu::Command::Close { transport: peer.id });
+    world.send(sfu::Command::Close { transport: peer.id });
 }
 
 /// Many channels and large messages on the association that carries a channel of the call.

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod address;
+mod addresses;
 mod call;
 mod channels;
 mod hostile;
 mod layers;
 mod loss;
 mod sections;
+mod workers;
 mod world;

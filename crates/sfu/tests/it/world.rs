@@ -1,5 +1,6 @@
 //! A media plane, its events, and clients with their sessions.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,8 @@ struct Events(Mutex<Vec<(Instant, Event)>>, Condvar);
 
 pub(crate) struct World {
     pub(crate) sfu: Sfu,
+    /// On which worker the next peers are.
+    pub(crate) worker: usize,
     events: Arc<Events>,
     next: u64,
 }
@@ -23,28 +26,52 @@ pub(crate) struct World {
 /// A client and its end of the wire.
 pub(crate) struct Peer {
     pub(crate) id: TransportId,
+    pub(crate) worker: usize,
     pub(crate) client: Client,
     pub(crate) session: SessionBuilder,
     pub(crate) relay: Option<Relay>,
 }
 
 impl World {
+    /// With one worker on an address of the loopback.
     pub(crate) fn new() -> Self {
+        Self::bound(&["127.0.0.1:0"])
+    }
+
+    /// With a worker for each address.
+    pub(crate) fn bound(addresses: &[&str]) -> Self {
+        Self::seeing(addresses, |_| {})
+    }
+
+    /// With a worker for each address, on whose threads `see` gets each event after it was noted.
+    pub(crate) fn seeing(addresses: &[&str], see: impl Fn(&Event) + Clone + Send + 'static) -> Self {
         let events = Arc::new(Events::default());
         let seen = events.clone();
         let config = SfuConfig {
-            bind: "127.0.0.1:0".parse().unwrap(),
+            binds: addresses.iter().map(|address| address.parse().unwrap()).collect(),
             engine: testkit::media::engine().map_or(MediaEngine::default(), |name| name.parse().unwrap()),
         };
         let sfu = Sfu::start(config, move |event| {
-            seen.0.lock().unwrap().push((Instant::now(), event));
+            seen.0.lock().unwrap().push((Instant::now(), event.clone()));
             seen.1.notify_all();
+            see(&event);
         });
         Self {
             sfu: sfu.unwrap(),
+            worker: 0,
             events,
             next: 1,
         }
+    }
+
+    /// Where the next peers send to.
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.sfu.workers()[self.worker].local_addr()
+    }
+
+    /// Tells the worker of the next peers.
+    pub(crate) fn send(&self, command: Command) {
+        assert!(self.sfu.workers()[self.worker].send(command));
     }
 
     /// A client without media yet; we are passive in DTLS, as with browsers.
@@ -57,18 +84,29 @@ impl World {
     }
 
     pub(crate) fn peer_behind(&mut self, conditions: Conditions) -> Peer {
-        let relay = Relay::start(self.sfu.local_addr(), conditions).unwrap();
+        let relay = Relay::start(self.local_addr(), conditions).unwrap();
         self.make(DtlsRole::Server, Some(relay))
     }
 
+    /// A client that sends to another address of ours than the one bound.
+    pub(crate) fn peer_to(&mut self, ip: &str) -> Peer {
+        let server = SocketAddr::new(ip.parse().unwrap(), self.local_addr().port());
+        self.make_to(DtlsRole::Server, None, server)
+    }
+
     fn make(&mut self, role: DtlsRole, relay: Option<Relay>) -> Peer {
+        let server = relay.as_ref().map_or(self.local_addr(), Relay::address);
+        self.make_to(role, relay, server)
+    }
+
+    fn make_to(&mut self, role: DtlsRole, relay: Option<Relay>, server: SocketAddr) -> Peer {
         let id = TransportId(self.next);
         self.next += 1;
-        let server = relay.as_ref().map_or(self.sfu.local_addr(), Relay::address);
         let client = Client::start(server, &self.sfu.fingerprint()).unwrap();
         let session = SessionBuilder::new(&format!("p{}", id.0), client.fingerprint(), role);
         Peer {
             id,
+            worker: self.worker,
             client,
             session,
             relay,
@@ -78,7 +116,7 @@ impl World {
     /// Both ends take the peer's session as it is now.
     pub(crate) fn apply(&self, peer: &mut Peer) {
         let session = peer.session.build();
-        self.sfu.send(Command::Apply {
+        self.sfu.workers()[peer.worker].send(Command::Apply {
             transport: peer.id,
             session: session.clone(),
         });
@@ -86,7 +124,7 @@ impl World {
     }
 
     pub(crate) fn subscribe(&self, peer: &Peer, routes: Vec<Route>) {
-        self.sfu.send(Command::Subscribe {
+        self.sfu.workers()[peer.worker].send(Command::Subscribe {
             transport: peer.id,
             routes,
         });

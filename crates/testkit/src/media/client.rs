@@ -1,7 +1,7 @@
 //! A client of the media plane: a full ICE agent with DTLS, SRTP and SCTP on a thread of its own.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -40,7 +40,7 @@ impl Client {
             address: server,
             fingerprint: server_fingerprint.clone(),
         };
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let socket = UdpSocket::bind(near(server))?;
         let (tasks, receiver) = channel();
         let heard = Arc::new((Mutex::new(Heard::default()), Condvar::new()));
         let run = Run {
@@ -258,7 +258,10 @@ impl Run {
             if self.socket.set_read_timeout(Some(wait)).is_err() {
                 return;
             }
-            if let Ok((length, _)) = self.socket.recv_from(&mut buffer) {
+            // As browsers: what comes from another address than it was sent to is nobody's.
+            if let Ok((length, from)) = self.socket.recv_from(&mut buffer)
+                && from == self.address
+            {
                 let now = Instant::now();
                 self.with(|scripted, heard, transmit| {
                     scripted.receive(&buffer[..length], now, heard);
@@ -272,7 +275,7 @@ impl Run {
         let now = Instant::now();
         match task {
             Task::Rebind => {
-                if let Ok(socket) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) {
+                if let Ok(socket) = UdpSocket::bind(near(self.address)) {
                     self.socket = socket;
                 }
             }
@@ -299,6 +302,14 @@ impl Run {
         drop(heard);
         self.heard.1.notify_all();
         result
+    }
+}
+
+/// A free port of the loopback that reaches an address.
+fn near(server: SocketAddr) -> SocketAddr {
+    match server.is_ipv4() {
+        true => (Ipv4Addr::LOCALHOST, 0).into(),
+        false => (Ipv6Addr::LOCALHOST, 0).into(),
     }
 }
 

@@ -26,7 +26,7 @@ impl RoomTask {
         let offer = arriving.and_then(|state| Some((state.id, read(state.description?)?)));
         let mut answer = None;
         if let Some((id, offer)) = offer {
-            let parameters = local_parameters(&self.shared, &self.row.new.video_codecs, 0);
+            let parameters = local_parameters(&self.place, &self.row.new.video_codecs, 0);
             let mut connection = PeerConnection::new(parameters);
             let desired = seat.desired(epoch, |subscription| self.streams.of(subscription));
             connection.set_desired(desired, Instant::now());
@@ -36,8 +36,8 @@ impl RoomTask {
                 return;
             }
             // Closed with the peer. Without one nobody would close it.
-            let transport = self.shared.media.open(self.facts.clone());
-            answer = first_description(&mut connection, &self.shared, transport, &id);
+            let transport = self.place.open(self.facts.clone());
+            answer = first_description(&mut connection, &self.place, transport, &id);
             seat.peer = Some(Peer {
                 id,
                 connection,
@@ -99,7 +99,7 @@ impl RoomTask {
                     id: peer.id.clone(),
                     description: None,
                 };
-                vec![first_description(&mut peer.connection, &self.shared, peer.transport, &peer.id).unwrap_or(bare)]
+                vec![first_description(&mut peer.connection, &self.place, peer.transport, &peer.id).unwrap_or(bare)]
             }
             _ => seat.update.peer_connections.take().unwrap_or_default(),
         };

@@ -2,16 +2,19 @@
 //! the media plane, fresh ones when media is lost.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use negotiation::{
-    Description, DescriptionType, LocalParameters, MediaKind, Output as PeerOutput, PeerConnection, VideoFormats,
+    Description, DescriptionType, Fingerprint, LocalParameters, MediaKind, Output as PeerOutput, PeerConnection,
+    VideoFormats,
 };
 use protocol::signaling::{Description as WireDescription, PeerConnectionState};
 use room::{Announced, Input, ParticipantSid, TrackKind};
 use sfu::{Event, TransportId};
 
+use super::super::media::Place;
 use super::super::seat::Peer;
 use super::super::{Shared, random};
 use super::{RoomTask, now};
@@ -81,7 +84,7 @@ impl RoomTask {
             return;
         };
         let Some(peer) = &mut seat.peer else { return };
-        while let Some(state) = first_description(&mut peer.connection, &self.shared, peer.transport, &peer.id) {
+        while let Some(state) = first_description(&mut peer.connection, &self.place, peer.transport, &peer.id) {
             seat.update.peer_connections.get_or_insert_default().push(state);
         }
         if seat.has_new_faults() {
@@ -96,7 +99,7 @@ impl RoomTask {
             return;
         };
         let Some(old) = seat.peer.take() else { return };
-        self.shared.media.close(old.transport);
+        self.place.close(old.transport);
         if seat.socket.is_none() || !seat.admitted {
             return; // the client gets a fresh one when it is back
         }
@@ -120,11 +123,11 @@ impl RoomTask {
             return false;
         }
         if let Some(dead) = seat.peer.take() {
-            self.shared.media.close(dead.transport);
+            self.place.close(dead.transport);
         }
         let generation = seat.next_generation(epoch);
         let id = format!("{participant}-{epoch}-{generation}");
-        let transport = self.shared.media.open(self.facts.clone());
+        let transport = self.place.open(self.facts.clone());
         let mut connection = PeerConnection::new(parameters);
         let desired = seat.desired(epoch, |subscription| self.streams.of(subscription));
         connection.set_desired(desired, Instant::now());
@@ -171,7 +174,7 @@ impl RoomTask {
             seat.is_stale = false;
             let Some(peer) = &seat.peer else { continue };
             let routes = seat.routes(epoch, |publisher| transports.get(&publisher).copied());
-            self.shared.media.send(sfu::Command::Subscribe {
+            self.place.send(sfu::Command::Subscribe {
                 transport: peer.transport,
                 routes,
             });
@@ -199,14 +202,23 @@ impl RoomTask {
     }
 
     pub(super) fn local_parameters(&self, first_revision: u64) -> LocalParameters {
-        local_parameters(&self.shared, &self.row.new.video_codecs, first_revision)
+        local_parameters(&self.place, &self.row.new.video_codecs, first_revision)
     }
 }
 
-pub(super) fn local_parameters(shared: &Shared, video_codecs: &[String], first_revision: u64) -> LocalParameters {
+pub(super) fn local_parameters(place: &Place, video_codecs: &[String], first_revision: u64) -> LocalParameters {
+    parameters(place.fingerprint(), place.candidates(), video_codecs, first_revision)
+}
+
+fn parameters(
+    fingerprint: Fingerprint,
+    candidates: Arc<[SocketAddr]>,
+    video_codecs: &[String],
+    first_revision: u64,
+) -> LocalParameters {
     LocalParameters {
-        fingerprint: shared.media.fingerprint(),
-        candidates: Arc::clone(&shared.config.candidates),
+        fingerprint,
+        candidates,
         ice: negotiation::IceCredentials {
             ufrag: token(12),
             pwd: token(32),
@@ -233,20 +245,21 @@ pub(in crate::rooms) fn is_answerable(shared: &Shared, states: &[PeerConnectionS
         [state] => state.description.clone().and_then(read),
         _ => return false,
     };
-    let mut trial = PeerConnection::new(local_parameters(shared, &[], 0));
+    // Nobody is told what comes of it.
+    let mut trial = PeerConnection::new(parameters(shared.media.fingerprint(), Arc::default(), &[], 0));
     offer.is_some_and(|offer| trial.handle_description(&offer, Instant::now()).is_ok())
 }
 
 /// The next description of a peer connection; sessions on the way go to the media plane.
 pub(super) fn first_description(
     connection: &mut PeerConnection,
-    shared: &Shared,
+    place: &Place,
     transport: TransportId,
     id: &str,
 ) -> Option<PeerConnectionState> {
     loop {
         match connection.poll()? {
-            PeerOutput::Apply(session) => shared.media.send(sfu::Command::Apply { transport, session }),
+            PeerOutput::Apply(session) => place.send(sfu::Command::Apply { transport, session }),
             PeerOutput::Describe(description) => {
                 let kind = match description.kind {
                     DescriptionType::Offer => "offer",

@@ -113,6 +113,9 @@ pub(super) struct LoadArgs {
     /// Processors that the run keeps to
     #[arg(long, value_name = "LIST")]
     load_cpus: Option<Cpus>,
+    /// Media workers of the server that the run starts; without it, half of the processors that it is kept to
+    #[arg(long, value_name = "N", conflicts_with = "url", value_parser = clap::value_parser!(u32).range(1..=64))]
+    media_workers: Option<u32>,
     /// Prints one line of JSON, not a table
     #[arg(long)]
     json: bool,
@@ -252,7 +255,7 @@ fn server(args: &LoadArgs) -> Result<(Server, Option<OwnServer>), Failure> {
         // The child inherits it; ours is set anew afterwards.
         pin(cpus)?;
     }
-    let child = OwnServer::start(args.participants)?;
+    let child = OwnServer::start(args.participants, args.media_workers)?;
     let line = &child.line;
     let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
     let server = known_server(
@@ -337,13 +340,14 @@ struct OwnServer {
 }
 
 impl OwnServer {
-    fn start(participants: u32) -> Result<Self, Failure> {
+    fn start(participants: u32, media_workers: Option<u32>) -> Result<Self, Failure> {
         let failed =
             |error: &dyn std::fmt::Display| Failure::Other(format!("`rotunda dev` cannot be started: {error}"));
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
         let mut child = std::process::Command::new(program)
             .args(["dev", "--http-addr", "127.0.0.1:0", "--media-addr", "127.0.0.1:0"])
             .args(["--max-participants", &participants.max(2).to_string()])
+            .args(["--media-workers", &media_workers.unwrap_or(0).to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

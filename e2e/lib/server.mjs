@@ -83,12 +83,15 @@ export class Server {
   }
 }
 
+/** Media on one port, which relays stand before and restarts find again; ROTUNDA_MEDIA_WORKERS for more. */
+const WORKERS = ["--media-workers", process.env.ROTUNDA_MEDIA_WORKERS ?? "1"];
+
 /**
  * Starts `rotunda serve` on free ports with its data in `dataDir`, and reads its greeting: the
  * address to open as `page`, credentials as it prints them at a first start.
  */
 export async function startServe(label, dataDir, { httpAddr = "127.0.0.1:0", mediaAddr = "127.0.0.1:0", args = [], env = {} } = {}) {
-  const child = spawn(binary(), ["serve", "--data-dir", dataDir, "--http-addr", httpAddr, "--media-addr", mediaAddr, ...args], {
+  const child = spawn(binary(), ["serve", "--data-dir", dataDir, "--http-addr", httpAddr, "--media-addr", mediaAddr, ...WORKERS, ...args], {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -115,7 +118,7 @@ export async function startServe(label, dataDir, { httpAddr = "127.0.0.1:0", med
 
 /** Starts `rotunda dev` on free loopback ports and reads its line of addresses. */
 export async function startDev(label, { mediaAddr = "127.0.0.1:0", args = [], env = {} } = {}) {
-  const child = spawn(binary(), ["dev", "--http-addr", "127.0.0.1:0", "--media-addr", mediaAddr, ...args], {
+  const child = spawn(binary(), ["dev", "--http-addr", "127.0.0.1:0", "--media-addr", mediaAddr, ...WORKERS, ...args], {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -139,6 +139,9 @@ pub const CALLBACK_RECEIVERS_KEPT: usize = 2;
 pub const CALLBACK_IDLE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Names of receivers that are looked up at once. Further ones wait, within the time of their attempts.
 pub const CALLBACK_LOOKUPS_MAX: usize = 64;
+/// Names of one account's receivers that are looked up at once, so that names whose servers do not answer take no other
+/// account's places. Further ones wait, within the time of their attempts.
+pub const CALLBACK_LOOKUPS_PER_ACCOUNT_MAX: usize = 16;
 /// How long a callback is leased. It outlasts the attempt and the note of its end.
 pub const CALLBACK_LEASE: Duration = Duration::from_secs(30);
 /// Characters of the error that is kept of a failed attempt.

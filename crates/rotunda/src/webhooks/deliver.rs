@@ -8,10 +8,12 @@ use protocol::callback::{self, Callback};
 use reqwest::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response, Url};
+use room::AccountSid;
 use store::{CallbackMethod, DueCallback};
 use url::Host;
 
 use super::address::AddressRule;
+use super::lookups::{ACCOUNT, Lookups};
 use super::resolver::{GuardedResolver, Lookup, Refused};
 use super::sign;
 use crate::limits;
@@ -90,7 +92,7 @@ impl Sender {
         let name = HeaderValue::from_static(concat!("rotunda/", env!("CARGO_PKG_VERSION")));
         let resolver = GuardedResolver {
             rule: Arc::clone(&rule),
-            lookup,
+            lookups: Arc::new(Lookups::new(lookup)),
         };
         let client = Client::builder()
             .default_headers(HeaderMap::from_iter([(USER_AGENT, name)]))
@@ -106,9 +108,10 @@ impl Sender {
         Ok(Self { client, rule })
     }
 
-    /// Sends it, and keeps the connection for the next one if so asked.
-    pub(super) async fn send(&self, message: Message, keeps: bool) -> Answer {
-        let answered = tokio::time::timeout(limits::CALLBACK_TIME_MAX, self.follow(message, keeps)).await;
+    /// Sends it for this account, and keeps the connection for the next one if so asked.
+    pub(super) async fn send(&self, account: AccountSid, message: Message, keeps: bool) -> Answer {
+        let follow = ACCOUNT.scope(account, self.follow(message, keeps));
+        let answered = tokio::time::timeout(limits::CALLBACK_TIME_MAX, follow).await;
         let late = || format!("no answer within {} s", limits::CALLBACK_TIME_MAX.as_secs());
         answered.unwrap_or_else(|_| Answer::Failed(late()))
     }
@@ -270,7 +273,7 @@ fn short(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use room::{AccountSid, EventKind, RoomSid, RoomType, Timestamp};
+    use room::{EventKind, RoomSid, RoomType, Timestamp};
 
     use super::*;
 

@@ -7,6 +7,7 @@
 mod address;
 mod clock;
 mod deliver;
+mod lookups;
 mod places;
 mod redeliver;
 mod resolver;
@@ -249,7 +250,10 @@ impl Deliverer {
         let clock = Arc::clone(&self.clock);
         let task = self.attempts.spawn(async move {
             let answer = match credentials.account(due.account) {
-                Some(account) => sender.send(deliver::message(&due, &account.auth_token), keeps).await,
+                Some(account) => {
+                    let message = deliver::message(&due, &account.auth_token);
+                    sender.send(due.account, message, keeps).await
+                }
                 None => Answer::Failed("the account has no auth token".to_owned()),
             };
             ended(due, answer, &clock)

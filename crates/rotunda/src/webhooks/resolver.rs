@@ -10,10 +10,9 @@ use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use store::BoxFuture;
-use tokio::sync::Semaphore;
 
 use super::address::{AddressKind, AddressRule};
-use crate::limits;
+use super::lookups::Lookups;
 
 /// Finds the addresses of a name.
 pub(super) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
@@ -46,13 +45,13 @@ impl std::error::Error for Refused {}
 /// The resolver of the HTTP client.
 pub(super) struct GuardedResolver {
     pub(super) rule: Arc<AddressRule>,
-    pub(super) lookup: Lookup,
+    pub(super) lookups: Arc<Lookups>,
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (rule, host) = (Arc::clone(&self.rule), name.as_str().to_owned());
-        let found = (self.lookup)(host.clone());
+        let found = Arc::clone(&self.lookups).find(host.clone());
         Box::pin(async move {
             let mut refused = None;
             let mut addresses = Vec::new();
@@ -77,21 +76,15 @@ impl Resolve for GuardedResolver {
 }
 
 /// Asks the system, as every other program on the machine does. Each question takes a thread until it is answered,
-/// whether or not somebody still waits; so they are bounded.
+/// whether or not somebody still waits; so [`Lookups`] bounds them.
 pub(super) fn system() -> Lookup {
-    let places = Arc::new(Semaphore::new(limits::CALLBACK_LOOKUPS_MAX));
-    Arc::new(move |host| {
-        let places = Arc::clone(&places);
+    Arc::new(|host| {
         Box::pin(async move {
-            let place = places.acquire_owned().await.map_err(io::Error::other)?;
-            let asked = tokio::task::spawn_blocking(move || {
-                let found = (host.as_str(), 0)
-                    .to_socket_addrs()
-                    .map(|all| all.map(|one| one.ip()).collect());
-                drop(place);
-                found
-            });
-            asked.await.map_err(io::Error::other)?
+            let ask = move || {
+                let found = (host.as_str(), 0).to_socket_addrs()?;
+                Ok(found.map(|one| one.ip()).collect())
+            };
+            tokio::task::spawn_blocking(ask).await.map_err(io::Error::other)?
         })
     })
 }

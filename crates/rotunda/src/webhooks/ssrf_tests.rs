@@ -58,7 +58,8 @@ impl Victim {
 async fn send(url: &str, allow: &[&str], lookup: Lookup) -> Answer {
     let rule = Arc::new(AddressRule::allowing(allow).unwrap());
     let sender = Sender::new(rule, lookup).unwrap();
-    sender.send(message(&due(url), "token"), false).await
+    let due = due(url);
+    sender.send(due.account, message(&due, "token"), false).await
 }
 
 /// Sends to a URL, in which `PORT` is that of the victim; by default nothing is allowed.
@@ -429,6 +430,38 @@ async fn a_name_that_is_allowed_may_be_anywhere() {
     let ended = send(&format!("http://Hooks.Test.:{}/", addr.port()), &["hooks.test"], lookup).await;
     assert!(matches!(ended, Answer::Status { status: 200, .. }), "{ended:?}");
     asked.join().unwrap();
+}
+
+/// The HTTP client looks names up in the task that sends, so the share is the account's.
+#[tokio::test]
+async fn names_that_are_never_answered_take_no_places_of_other_accounts() {
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let nobody = silent.local_addr().unwrap();
+    let (known, _) = dns(&[("hooks.test", &[&["127.0.0.2"]])]).await;
+    let lookup: Lookup = Arc::new(move |host| match host.as_str() {
+        "hooks.test" => known(host),
+        _ => Box::pin(resolve(nobody, host)),
+    });
+    let rule = Arc::new(AddressRule::allowing(["127.0.0.2"]).unwrap());
+    let sender = Sender::new(rule, lookup).unwrap();
+    let theirs = AccountSid::from_bytes([9; 16]);
+    // Broken off at the end.
+    let mut attempts = tokio::task::JoinSet::new();
+    for number in 0..crate::limits::CALLBACK_LOOKUPS_MAX {
+        let (sender, due) = (sender.clone(), due(&format!("http://name{number}.test/")));
+        attempts.spawn(async move { sender.send(theirs, message(&due, "token"), false).await });
+    }
+    // They have all that they may.
+    let mut packet = [0; 512];
+    for _ in 0..crate::limits::CALLBACK_LOOKUPS_PER_ACCOUNT_MAX {
+        silent.recv_from(&mut packet).await.unwrap();
+    }
+    let (addr, asked) = receiver(NEIGHBOUR, vec![OK.to_owned()]);
+    let due = due(&format!("http://hooks.test:{}/", addr.port()));
+    let ended = sender.send(due.account, message(&due, "token"), false).await;
+    assert!(matches!(ended, Answer::Status { status: 200, .. }), "{ended:?}");
+    asked.join().unwrap();
+    assert!(silent.try_recv_from(&mut packet).is_err(), "more than their share");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 mod line;
 mod reader;
 mod table;
+mod walk;
 mod writer;
 
 use std::io;
@@ -15,6 +16,7 @@ use std::io;
 pub(crate) use line::{Sum, Summing};
 pub use reader::ArchiveReader;
 pub(crate) use table::{Kind, TABLES, Table, Value};
+pub(crate) use walk::{Steps, moved};
 pub(crate) use writer::ArchiveWriter;
 
 use crate::StoreError;

@@ -49,9 +49,10 @@ impl Table {
         join(self.columns)
     }
 
-    /// The names of the columns of its key, with commas between.
-    pub(crate) fn key_names(&self) -> String {
-        join(&self.columns[..self.key])
+    /// The query of all its rows, in the order of its key.
+    pub(crate) fn all_rows(&self) -> String {
+        let key = join(&self.columns[..self.key]);
+        format!("SELECT {} FROM {} ORDER BY {key}", self.names(), self.name)
     }
 
     /// Whether rows are numbered by the database.

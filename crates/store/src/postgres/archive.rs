@@ -13,11 +13,10 @@ use super::connection::{Connection, Connector};
 use super::lock::Session;
 use super::row::{self, Sid};
 use super::{DatabaseUrl, account, check, look, owned, schema};
-use crate::archive::{ArchiveError, ArchiveReader, ArchiveWriter, Kind, Moved, Sum, Summing, TABLES, Table, Value};
+use crate::archive::{
+    ArchiveError, ArchiveReader, ArchiveWriter, Kind, Moved, Steps, Sum, Summing, TABLES, Table, Value, moved,
+};
 use crate::{Account, ApiKey, CheckProgress, Findings, StoreError};
-
-/// Rows between two tellings of how far it is.
-const TOLD_EVERY: u64 = 1000;
 
 /// Rows of one COPY: PostgreSQL notes each of its rows in memory until its references are looked up, at its end.
 const ROWS_PER_COPY: u64 = 100_000;
@@ -38,18 +37,14 @@ pub(super) async fn export(
     for table in TABLES {
         counts.push(count(&db, table).await?);
     }
-    let of = counts.iter().sum();
     let last = "SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM audit_id_seq";
     let last: i64 = row::get(&db.query_one(last, &[]).await?, 0)?;
     let mut writer = ArchiveWriter::begin(out, &counts, last)?;
-    let mut done = 0;
+    let mut steps = Steps::of(counts.iter().sum(), progress);
     for table in TABLES {
         each(&db, table, &mut |row| {
             writer.row(table, &row)?;
-            done += 1;
-            if u64::is_multiple_of(done, TOLD_EVERY) {
-                progress(done, of);
-            }
+            steps.step();
             Ok(())
         })
         .await?;
@@ -136,14 +131,7 @@ async fn fill<R: BufRead>(
     archive: &mut ArchiveReader<R>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Moved, ArchiveError> {
-    let of = archive.rows().saturating_mul(2);
-    let mut done = 0;
-    let mut step = |done: &mut u64| {
-        *done += 1;
-        if done.is_multiple_of(TOLD_EVERY) {
-            progress(*done, of);
-        }
-    };
+    let mut steps = Steps::of(archive.rows().saturating_mul(2), progress);
     // The account of rooms that are being forgotten comes with the others.
     db.command("BEGIN; DELETE FROM accounts").await?;
     let indexes = drop_indexes(db).await?;
@@ -159,7 +147,7 @@ async fn fill<R: BufRead>(
                 changed += u64::from(held(&mut row));
                 write(copy.as_mut(), &row).await?;
                 summing.add(table, &row);
-                step(&mut done);
+                steps.step();
             }
             copy.finish().await.map_err(StoreError::from)?;
             left -= some;
@@ -180,23 +168,17 @@ async fn fill<R: BufRead>(
         let sql = "SELECT setval('audit_id_seq', greatest($1, (SELECT max(id) FROM audit)))";
         db.query(sql, &[&last_audit]).await?;
     }
-    for (table, given) in TABLES.iter().zip(&given) {
-        if sum(db, table, &mut || step(&mut done)).await? != *given {
-            return Err(ArchiveError::Differs {
-                table: table.name,
-                rows: given.rows,
-            });
-        }
+    let mut found = Vec::new();
+    for table in TABLES {
+        found.push(sum(db, table, &mut steps).await?);
     }
+    let moved = moved(&given, &found, changed)?;
     for sql in &indexes {
         db.command(sql).await?;
     }
     // The check, and the first minutes of a server, are quicker when the database knows what it holds.
     db.command("ANALYZE").await?;
-    Ok(Moved {
-        rows: given.iter().map(|sum| sum.rows).sum(),
-        changed,
-    })
+    Ok(moved)
 }
 
 /// Drops the indexes that no constraint needs; how they are made again, which sorts once instead of searching for each
@@ -244,11 +226,11 @@ fn held(row: &mut [Value]) -> bool {
     is_changed
 }
 
-async fn sum(db: &Connection, table: &Table, step: &mut dyn FnMut()) -> Result<Sum, ArchiveError> {
+async fn sum(db: &Connection, table: &Table, steps: &mut Steps<'_>) -> Result<Sum, ArchiveError> {
     let mut summing = Summing::new();
     each(db, table, &mut |row| {
         summing.add(table, &row);
-        step();
+        steps.step();
         Ok(())
     })
     .await?;
@@ -261,12 +243,7 @@ async fn each(
     table: &Table,
     take: &mut dyn FnMut(Vec<Value>) -> Result<(), ArchiveError>,
 ) -> Result<(), ArchiveError> {
-    let sql = format!(
-        "SELECT {} FROM {} ORDER BY {}",
-        table.names(),
-        table.name,
-        table.key_names()
-    );
+    let sql = table.all_rows();
     let mut rows = pin!(db.stream(&sql).await?);
     while let Some(row) = rows.try_next().await.map_err(StoreError::from)? {
         take(read(table, &row)?)?;

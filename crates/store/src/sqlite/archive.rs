@@ -8,10 +8,9 @@ use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
 use super::file::{look, schema_version};
 use crate::StoreError;
-use crate::archive::{ArchiveError, ArchiveReader, ArchiveWriter, Kind, Moved, Sum, Summing, TABLES, Table, Value};
-
-/// Rows between two tellings of how far it is.
-const TOLD_EVERY: u64 = 1000;
+use crate::archive::{
+    ArchiveError, ArchiveReader, ArchiveWriter, Kind, Moved, Steps, Sum, Summing, TABLES, Table, Value, moved,
+};
 
 /// KiB of pages kept while rows come in.
 const CACHE_KIB: i64 = 64 << 10;
@@ -35,20 +34,16 @@ pub(super) fn export(path: &Path, out: impl Write, progress: &mut dyn FnMut(u64,
         .iter()
         .map(|table| count(&snapshot, table))
         .collect::<Result<Vec<u64>, _>>()?;
-    let of = counts.iter().sum();
     let last_audit = number(
         &snapshot,
         "SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'audit'",
     )?;
     let mut writer = ArchiveWriter::begin(out, &counts, last_audit)?;
-    let mut done = 0;
+    let mut steps = Steps::of(counts.iter().sum(), progress);
     for table in TABLES {
         each(&snapshot, table, &mut |row| {
             writer.row(table, &row)?;
-            done += 1;
-            if u64::is_multiple_of(done, TOLD_EVERY) {
-                progress(done, of);
-            }
+            steps.step();
             Ok(())
         })?;
     }
@@ -73,14 +68,7 @@ pub(super) fn import<R: BufRead>(
     for table in TABLES {
         indexes.extend(drop_indexes(db, table.name)?);
     }
-    let of = archive.rows().saturating_mul(2);
-    let mut done = 0;
-    let mut step = |done: &mut u64| {
-        *done += 1;
-        if done.is_multiple_of(TOLD_EVERY) {
-            progress(*done, of);
-        }
-    };
+    let mut steps = Steps::of(archive.rows().saturating_mul(2), progress);
     let mut given = Vec::new();
     for (table, rows) in archive.tables() {
         let places: Vec<&str> = table.columns.iter().map(|_| "?").collect();
@@ -96,27 +84,21 @@ pub(super) fn import<R: BufRead>(
             let row = archive.row(table)?;
             insert.execute(params_from_iter(&row)).map_err(StoreError::from)?;
             summing.add(table, &row);
-            step(&mut done);
+            steps.step();
         }
         given.push(summing.sum());
     }
     archive.finish()?;
     keep_numbers(db, archive.last_audit()).map_err(StoreError::from)?;
-    for (table, given) in TABLES.iter().zip(&given) {
-        if sum(db, table, &mut || step(&mut done))? != *given {
-            return Err(ArchiveError::Differs {
-                table: table.name,
-                rows: given.rows,
-            });
-        }
+    let mut found = Vec::new();
+    for table in TABLES {
+        found.push(sum(db, table, &mut steps)?);
     }
+    let moved = moved(&given, &found, 0)?;
     for sql in indexes.iter().map(String::as_str).chain(["COMMIT"]) {
         db.execute_batch(sql).map_err(StoreError::from)?;
     }
-    Ok(Moved {
-        rows: given.iter().map(|sum| sum.rows).sum(),
-        changed: 0,
-    })
+    Ok(moved)
 }
 
 /// The numbers that the audit log gave are not given again, though their lines were forgotten.
@@ -147,11 +129,11 @@ pub(super) fn drop_indexes(db: &Connection, table: &str) -> Result<Vec<String>, 
     Ok(indexes.into_iter().map(|(_, sql)| sql).collect())
 }
 
-fn sum(db: &Connection, table: &Table, step: &mut dyn FnMut()) -> Result<Sum, ArchiveError> {
+fn sum(db: &Connection, table: &Table, steps: &mut Steps<'_>) -> Result<Sum, ArchiveError> {
     let mut summing = Summing::new();
     each(db, table, &mut |row| {
         summing.add(table, &row);
-        step();
+        steps.step();
         Ok(())
     })?;
     Ok(summing.sum())
@@ -163,12 +145,7 @@ fn each(
     table: &Table,
     take: &mut dyn FnMut(Vec<Value>) -> Result<(), ArchiveError>,
 ) -> Result<(), ArchiveError> {
-    let sql = format!(
-        "SELECT {} FROM {} ORDER BY {}",
-        table.names(),
-        table.name,
-        table.key_names()
-    );
+    let sql = table.all_rows();
     let mut query = db.prepare(&sql).map_err(StoreError::from)?;
     let mut rows = query.query([]).map_err(StoreError::from)?;
     while let Some(row) = rows.next().map_err(StoreError::from)? {

@@ -9,8 +9,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, Rules, SessionHash, Timestamp};
-use store::conformance::ordinary_room;
+use room::{AccountSid, Change, ParticipantSid, ParticipantStatus, RoomSid, Timestamp};
+use store::conformance::{ordinary_join, ordinary_room};
 use store::{Account, NewRoom, PageRequest, ParticipantFilter, Position, SqliteStore, Store};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
@@ -69,16 +69,6 @@ async fn create(store: &dyn Store, number: u32) -> RoomSid {
     sid
 }
 
-fn join(participant: ParticipantSid, identity: String, at: i64) -> Change {
-    Change::ParticipantConnected {
-        participant,
-        identity,
-        session: SessionHash([0; 32]),
-        rules: Rules::everything(),
-        at: Timestamp(at),
-    }
-}
-
 /// Joins, and the leaves of all but the fifty that are there at last; a hundred to a batch.
 async fn fill(store: &dyn Store, room: RoomSid, participants: u32) {
     let numbers: Vec<u32> = (0..participants).collect();
@@ -96,7 +86,7 @@ async fn fill(store: &dyn Store, room: RoomSid, participants: u32) {
                 at: Timestamp(i64::from(number)),
                 duration_s: 0,
             });
-            std::iter::once(join(sid, identity, i64::from(number))).chain(left)
+            std::iter::once(ordinary_join(sid, identity, Timestamp(i64::from(number)))).chain(left)
         });
         store.write(ACCOUNT, room, 1, changes.collect()).await.unwrap();
     }
@@ -146,7 +136,7 @@ async fn write(store: &Arc<SqliteStore>, rooms: u32) -> String {
                     ParticipantSid::from_bytes(key(2, (u64::from(rooms * 1000 + number) << 32) | u64::from(count / 2)));
                 let at = i64::from(count);
                 let change = match count % 2 {
-                    0 => join(sid, "guest".to_owned(), at),
+                    0 => ordinary_join(sid, "guest".to_owned(), Timestamp(at)),
                     _ => Change::ParticipantDisconnected {
                         participant: sid,
                         at: Timestamp(at),

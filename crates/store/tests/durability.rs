@@ -8,10 +8,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use room::{
-    AccountSid, Change, ParticipantSid, Priority, RoomSid, Rules, SessionHash, Timestamp, Track, TrackKind, TrackSid,
-};
-use store::conformance::ordinary_room;
+use room::{AccountSid, Change, ParticipantSid, RoomSid, Timestamp, TrackSid};
+use store::conformance::{ordinary_join, ordinary_room, ordinary_track};
 use store::{Account, SqliteStore, Store};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
@@ -48,21 +46,8 @@ async fn fill(store: Arc<SqliteStore>, room: u8, round: u32) {
         let key = key(room, round, number);
         let participant = ParticipantSid::from_bytes(key);
         let at = Timestamp(i64::from(number));
-        let joined = Change::ParticipantConnected {
-            participant,
-            identity: format!("{round} {number}"),
-            session: SessionHash([0; 32]),
-            rules: Rules::everything(),
-            at,
-        };
-        let track = Track {
-            sid: TrackSid::from_bytes(key),
-            media_id: String::new(),
-            kind: TrackKind::Audio,
-            name: String::new(),
-            enabled: true,
-            priority: Priority::Standard,
-        };
+        let joined = ordinary_join(participant, format!("{round} {number}"), at);
+        let track = ordinary_track(TrackSid::from_bytes(key));
         let published = Change::TrackPublished { participant, track, at };
         store.write(ACCOUNT, sid, 1, vec![joined, published]).await.unwrap();
         // A line of its own, also behind what the test harness has begun to print.

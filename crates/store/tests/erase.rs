@@ -6,10 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use room::{
-    AccountSid, Change, ParticipantSid, Priority, RoomSid, Rules, SessionHash, Timestamp, Track, TrackKind, TrackSid,
-};
-use store::conformance::ordinary_room;
+use room::{AccountSid, Change, ParticipantSid, RoomSid, Timestamp, TrackSid};
+use store::conformance::{ordinary_join, ordinary_room, ordinary_track};
 use store::{Account, Outage, SqliteStore, Store, StoreError};
 
 const ACCOUNT: AccountSid = AccountSid::from_bytes([1; 16]);
@@ -40,23 +38,10 @@ async fn write(store: &SqliteStore, changes: Vec<Change>) {
 fn join(number: u64) -> Vec<Change> {
     let at = Timestamp(2_000_000 + number as i64);
     vec![
-        Change::ParticipantConnected {
-            participant: pa(number),
-            identity: identity(number),
-            session: SessionHash([7; 32]),
-            rules: Rules::everything(),
-            at,
-        },
+        ordinary_join(pa(number), identity(number), at),
         Change::TrackPublished {
             participant: pa(number),
-            track: Track {
-                sid: TrackSid::from_bytes(*pa(number).as_bytes()),
-                media_id: "microphone".to_owned(),
-                kind: TrackKind::Audio,
-                name: "microphone".to_owned(),
-                enabled: true,
-                priority: Priority::Standard,
-            },
+            track: ordinary_track(TrackSid::from_bytes(*pa(number).as_bytes())),
             at,
         },
     ]
@@ -123,6 +108,11 @@ async fn erased_without_a_trace(seed: u64, people: u64) {
     assert!(!traces(directory.path()).is_empty());
     store.expunge().await.unwrap();
     let left = traces(directory.path());
+    let reader = rusqlite::Connection::open(directory.path().join("rotunda.db")).unwrap();
+    let sound: String = reader
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(sound, "ok");
     for number in 0..people {
         let expected = (!erased.contains(&number)).then(|| BTreeSet::from(["rotunda.db".to_owned()]));
         assert_eq!(left.get(&number), expected.as_ref(), "{number}, seed {seed}");

@@ -60,6 +60,29 @@ pub fn ordinary_room(sid: RoomSid, at: Timestamp) -> NewRoom {
     }
 }
 
+/// Somebody comes, receives everything, and has a session that nobody resumes.
+pub fn ordinary_join(participant: ParticipantSid, identity: String, at: Timestamp) -> Change {
+    Change::ParticipantConnected {
+        participant,
+        identity,
+        session: SessionHash([0; 32]),
+        rules: Rules::everything(),
+        at,
+    }
+}
+
+/// A microphone that is on.
+pub fn ordinary_track(sid: TrackSid) -> Track {
+    Track {
+        sid,
+        media_id: "microphone".to_owned(),
+        kind: TrackKind::Audio,
+        name: "microphone".to_owned(),
+        enabled: true,
+        priority: Priority::Standard,
+    }
+}
+
 pub(super) fn new_room(number: u32, name: Option<&str>) -> NewRoom {
     NewRoom {
         unique_name: name.map(str::to_owned),

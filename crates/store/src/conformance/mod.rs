@@ -8,7 +8,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-pub use self::fixture::ordinary_room;
+pub use self::fixture::{ordinary_join, ordinary_room, ordinary_track};
 use crate::{BoxFuture, Store};
 
 pub mod accounts;

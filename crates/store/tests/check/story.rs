@@ -1,9 +1,7 @@
 //! What both backends are given: a room in progress and one that is over.
 
-use room::{
-    AccountSid, Change, ParticipantSid, Priority, RoomSid, Rules, SessionHash, Timestamp, Track, TrackKind, TrackSid,
-};
-use store::conformance::ordinary_room;
+use room::{AccountSid, Change, ParticipantSid, RoomSid, Timestamp, Track, TrackSid};
+use store::conformance::{ordinary_join, ordinary_room, ordinary_track};
 use store::{Account, CallbackOutcome, NewRoom, Store};
 
 pub(crate) const ACCOUNT: AccountSid = AccountSid::from_bytes([0xa0; 16]);
@@ -22,13 +20,7 @@ pub(crate) fn new_room(sid: RoomSid) -> NewRoom {
 }
 
 pub(crate) fn join(participant: ParticipantSid, identity: &str, second: i64) -> Change {
-    Change::ParticipantConnected {
-        participant,
-        identity: identity.to_owned(),
-        session: SessionHash([1; 32]),
-        rules: Rules::everything(),
-        at: at(second),
-    }
+    ordinary_join(participant, identity.to_owned(), at(second))
 }
 
 pub(crate) fn leave(participant: ParticipantSid, second: i64) -> Change {
@@ -43,12 +35,9 @@ pub(crate) fn publish(participant: ParticipantSid, sid: u8, second: i64) -> Chan
     Change::TrackPublished {
         participant,
         track: Track {
-            sid: TrackSid::from_bytes([sid; 16]),
             media_id: format!("media-{sid}"),
-            kind: TrackKind::Audio,
             name: format!("track {sid}"),
-            enabled: true,
-            priority: Priority::Standard,
+            ..ordinary_track(TrackSid::from_bytes([sid; 16]))
         },
         at: at(second),
     }

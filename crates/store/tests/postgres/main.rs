@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use room::{AccountSid, Change, ParticipantSid, RoomSid, Rules, SessionHash, Timestamp};
-use store::conformance::ordinary_room;
+use room::{AccountSid, Change, ParticipantSid, RoomSid, Timestamp};
+use store::conformance::{ordinary_join, ordinary_room};
 use store::{
     Account, CallbackFilter, CallbackLease, CallbackOutcome, DatabaseUrl, EndedAttempt, NewRoom, Outage, PageRequest,
     ParticipantFilter, PostgresStore, Store, StoreError,
@@ -30,13 +30,8 @@ fn new_room(sid: RoomSid) -> NewRoom {
 }
 
 fn join(number: u32) -> Change {
-    Change::ParticipantConnected {
-        participant: ParticipantSid::from_bytes(u128::from(number).to_be_bytes()),
-        identity: format!("guest {number}"),
-        session: SessionHash([0; 32]),
-        rules: Rules::everything(),
-        at: Timestamp(i64::from(number)),
-    }
+    let participant = ParticipantSid::from_bytes(u128::from(number).to_be_bytes());
+    ordinary_join(participant, format!("guest {number}"), Timestamp(i64::from(number)))
 }
 
 fn url(database: &str) -> DatabaseUrl {

@@ -58,6 +58,12 @@ pub(crate) const WAL_PAGES: i64 = 4096;
 /// How long it waits then. If a reader takes longer, the log grows by as much again before the next try.
 pub(crate) const CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
 
+/// Pages that one read looks through for what is left of rows that are gone; then other reads have their turn.
+pub(crate) const EXPUNGE_PAGES_READ: i64 = 2048;
+
+/// Pages with such leftovers that one write clears; then other writes have their turn.
+pub(crate) const EXPUNGE_PAGES_WRITTEN: usize = 256;
+
 /// How long an erased identity's last traces are waited for, while somebody reads an older state of the database. Later
 /// the call fails with [`crate::Outage::Locked`], and may be repeated.
 pub(crate) const EXPUNGE_WAIT: Duration = Duration::from_secs(10);

@@ -1,8 +1,5 @@
-//! Erasing an identity: from the one column where it stands, then from what is left of it in the files.
-//!
-//! The writer overwrites with zeros what it frees (`PRAGMA secure_delete`, `file.rs`). That is not all: when SQLite moves
-//! rows to a neighbouring page, their bytes stay in the unused middle of the old one. So the whole database is written
-//! anew (`VACUUM`), and then its log, with older states of pages, is moved into it and truncated.
+//! Erasing an identity from the one column where it stands, and from the rules that name it; `expunge.rs` erases what is left
+//! of it in the files.
 
 use room::{AccountSid, ParticipantSid, RoomSid};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -60,10 +57,4 @@ pub(super) fn in_completed_room(
         Some((_, false)) => Ok(false),
         Some((id, true)) => self::participant(db, id, participant).map(|()| true),
     }
-}
-
-/// Writes the database anew, of nothing but what is in it. Other writes wait as long as that takes: it grows with the
-/// database.
-pub(super) fn rewrite(db: &Connection) -> Result<(), rusqlite::Error> {
-    db.execute_batch("VACUUM")
 }

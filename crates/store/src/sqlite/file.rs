@@ -101,8 +101,6 @@ impl DatabaseFile {
         let synchronous = if self.temporary.is_some() { "OFF" } else { "FULL" };
         db.pragma_update(None, "synchronous", synchronous)?;
         db.pragma_update(None, "foreign_keys", true)?;
-        // What is deleted or moved leaves zeros, so that an identity that was erased is nowhere (`anonymize.rs`).
-        db.pragma_update(None, "secure_delete", true)?;
         db.pragma_update(None, "journal_size_limit", limits::WAL_BYTES)?;
         // The writer does it after it told its callers (`checkpoint.rs`).
         db.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -212,8 +210,11 @@ pub(super) fn schema_version(db: &Connection) -> Result<(u32, u32), StoreError> 
     Ok((found, known))
 }
 
-/// Brings the schema up to date.
+/// Brings the schema up to date, and has whatever this connection deletes overwritten.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
+    // What is deleted leaves zeros, here and by all that is written later, so that an identity that was erased is nowhere
+    // (`expunge.rs`).
+    db.pragma_update(None, "secure_delete", true)?;
     let (version, _) = schema_version(db)?;
     for (step, sql) in MIGRATIONS.iter().enumerate().skip(version as usize) {
         let transaction = db.transaction()?;

@@ -17,7 +17,9 @@ mod check;
 mod checkpoint;
 mod copy;
 mod event;
+mod expunge;
 mod file;
+mod free_space;
 mod outage;
 mod page;
 mod participant;
@@ -43,6 +45,7 @@ use rusqlite::{Connection, params};
 #[cfg(feature = "bulk")]
 pub use self::bulk::{Bulk, add_open_credentials};
 pub use self::copy::{DatabaseCopy, Restored};
+use self::expunge::Rounds;
 use self::file::DatabaseFile;
 pub use self::file::DatabaseLock;
 use self::outage::Gauge;
@@ -51,7 +54,7 @@ use self::writer::Writer;
 use crate::{
     Account, ApiKey, ArchiveError, AttemptRow, Audit, AuditFilter, AuditRow, BoxFuture, CallbackFilter, CallbackLease,
     CallbackRow, CheckProgress, Condition, EndedAttempt, Expiry, Findings, Forgotten, Invariant, LeasedCallbacks,
-    LiveRoom, NewRoom, Outage, Page, PageRequest, ParticipantFilter, ParticipantRow, ParticipantsOf, Redelivered,
+    LiveRoom, NewRoom, Page, PageRequest, ParticipantFilter, ParticipantRow, ParticipantsOf, Redelivered,
     RedeliveryRequest, RoomFilter, RoomKey, RoomRow, SealedSecret, SecretOf, Store, StoreError, SubscribeRulesRow,
     TrackKey, TrackRow, limits,
 };
@@ -65,6 +68,7 @@ pub struct SqliteStore {
     readers: Readers,
     writer: Writer,
     gauge: Arc<Gauge>,
+    rounds: Rounds,
     _file: DatabaseFile,
 }
 
@@ -229,6 +233,7 @@ impl SqliteStore {
             readers: Readers::start(readers, Arc::clone(&gauge))?,
             writer: Writer::start(writer, Arc::clone(&gauge))?,
             gauge,
+            rounds: Rounds::default(),
             _file: file,
         })
     }
@@ -303,20 +308,7 @@ impl Store for SqliteStore {
     }
 
     fn expunge(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async {
-            self.writer.between_writes(anonymize::rewrite).await?;
-            let deadline = tokio::time::Instant::now() + limits::EXPUNGE_WAIT;
-            while !self.writer.between_writes(checkpoint::truncate).await? {
-                if tokio::time::Instant::now() >= deadline {
-                    return Err(StoreError::Unavailable {
-                        outage: Outage::Locked,
-                        source: "somebody reads an older state of the database".into(),
-                    });
-                }
-                tokio::time::sleep(limits::EXPUNGE_PAUSE).await;
-            }
-            Ok(())
-        })
+        Box::pin(self.expunge_all())
     }
 
     fn take_over(&self, now: Timestamp) -> BoxFuture<'_, Result<Vec<LiveRoom>, StoreError>> {

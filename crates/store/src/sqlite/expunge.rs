@@ -76,10 +76,11 @@ fn pages(db: &Connection) -> Result<Option<i64>, StoreError> {
     let shown: bool = db
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM pragma_module_list WHERE name = 'sqlite_dbpage')")?
         .query_row([], |row| row.get(0))?;
-    let pages: i64 = db
-        .prepare_cached("PRAGMA page_count")?
-        .query_row([], |row| row.get(0))?;
-    Ok(Some(pages).filter(|pages| shown && *pages < free_space::PAGES_MAX))
+    let pragma = |text| db.prepare_cached(text)?.query_row([], |row| row.get::<_, i64>(0));
+    let pages = pragma("PRAGMA page_count")?;
+    // Maps of pointers look like pages of b-trees, and are in files that shrink by themselves: none of ours does.
+    let has_maps = pragma("PRAGMA auto_vacuum")? != 0;
+    Ok(Some(pages).filter(|pages| shown && !has_maps && *pages < free_space::PAGES_MAX))
 }
 
 /// The pages among these that have leftovers.

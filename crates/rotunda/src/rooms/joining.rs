@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::socket::{Outgoing, Socket};
 use super::task::{self, Command, JoinCommand, SyncCommand};
-use super::{Rooms, RoomsError, limits, lock, random, session};
+use super::{Rooms, RoomsError, limits, lock, random, session, wall};
 
 /// The room that a client asked for.
 pub(crate) struct Meant {
@@ -215,7 +215,7 @@ impl Rooms {
             unused_room_timeout_min: 5,
             video_codecs: rooms.ad_hoc.video_codecs.clone(),
             media_region: Some(rooms.media_region.clone()),
-            at: task::wall(),
+            at: wall(),
         }
     }
 }

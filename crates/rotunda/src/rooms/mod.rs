@@ -1,6 +1,7 @@
 //! The live rooms: one task for each owns its `room::Room`.
 
 mod anonymize;
+mod clock;
 mod joining;
 mod lag;
 mod limits;
@@ -34,6 +35,8 @@ use crate::memory_watch::MemoryWatch;
 use crate::store_watch::StoreWatch;
 use crate::webhooks::Waker;
 
+use self::clock::now;
+pub(crate) use self::clock::wall;
 pub(crate) use self::joining::{Arrival, Attached, NotJoined, announced};
 use self::lag::StoreLag;
 pub use self::media::Media;
@@ -41,7 +44,6 @@ pub use self::placement::WorkerLoad;
 use self::registry::{Live, LiveHandle};
 pub(crate) use self::subscriptions::initial_rules;
 use self::task::Command;
-pub(crate) use self::task::wall;
 
 /// How rooms are run.
 #[derive(Debug, Clone)]
@@ -142,7 +144,7 @@ impl Rooms {
         rooms.shared.tasks.spawn(async move {
             shared.closing.run_until_cancelled(shared.media.run()).await;
         });
-        let mut left = rooms.shared.store.take_over(task::wall()).await?;
+        let mut left = rooms.shared.store.take_over(wall()).await?;
         // Large ones first: small ones even out what they leave.
         left.sort_by_key(|room| Reverse(room.participants.len()));
         for room in left {
@@ -336,13 +338,6 @@ impl Shared {
             && !self.closing.is_cancelled()
             && self.watch.is_fit()
             && self.memory.is_fit()
-    }
-}
-
-fn now() -> room::Now {
-    room::Now {
-        mono: std::time::Instant::now(),
-        wall: task::wall(),
     }
 }
 

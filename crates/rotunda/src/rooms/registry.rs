@@ -10,8 +10,8 @@ use store::{LiveRoom, RoomRow, StoreError};
 use tokio::sync::mpsc;
 
 use super::seat::Seat;
-use super::task::{self, Command, RoomEnd, RoomTask};
-use super::{Rooms, RoomsError, Shared, limits, lock, now};
+use super::task::{Command, RoomEnd, RoomTask};
+use super::{Rooms, RoomsError, Shared, limits, lock, now, wall};
 
 /// The rooms that have a task, or are about to.
 #[derive(Default)]
@@ -40,7 +40,7 @@ pub(super) struct Inbox {
 
 impl Rooms {
     pub(super) fn restore(&self, left: LiveRoom, inbox: Inbox) {
-        let wall = task::wall();
+        let wall = wall();
         let row = left.room;
         let config = self.room_config(&row);
         let since = |then: room::Timestamp| Duration::from_micros(u64::try_from(wall.0 - then.0).unwrap_or(0));
@@ -76,7 +76,7 @@ impl Rooms {
     pub(super) async fn reopen(&self, account: AccountSid, sid: RoomSid) {
         let inbox = self.register(account, sid);
         let left = loop {
-            match self.shared.store.take_over_room(account, sid, task::wall()).await {
+            match self.shared.store.take_over_room(account, sid, wall()).await {
                 Err(StoreError::Unavailable { .. }) => tokio::time::sleep(limits::WRITE_PAUSE_MAX).await,
                 other => break other,
             }

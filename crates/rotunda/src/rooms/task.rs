@@ -12,12 +12,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use protocol::signaling::{PeerConnectionState, RoomUpdate, RoomUpdateBody, ServerMessage};
 use room::{
     Announced, ApiKeySid, Change, Dismissal, Input, Join, Now, Output, ParticipantSid, Room, Rules, SessionHash,
-    Timestamp, TrackSid,
+    TrackSid,
 };
 use sfu::Event;
 use store::{Audit, RoomRow, StoreError};
@@ -28,7 +28,7 @@ use super::media::{Facts, Place};
 use super::seat::Seat;
 use super::socket::{Outgoing, Sent, Socket};
 use super::streams::Streams;
-use super::{Shared, limits, wire};
+use super::{Shared, limits, now, wire};
 
 /// What a room's task is asked.
 pub(super) enum Command {
@@ -662,21 +662,6 @@ impl RoomTask {
     fn first_revision(&self) -> u64 {
         self.row.epoch.saturating_sub(1) << 32
     }
-}
-
-fn now() -> Now {
-    Now {
-        mono: Instant::now(),
-        wall: wall(),
-    }
-}
-
-/// The time of the calendar; a clock before 1970 counts as 1970.
-pub(crate) fn wall() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {

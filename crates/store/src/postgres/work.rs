@@ -159,7 +159,8 @@ async fn the_work_of_a_page_is_bounded_by_its_rows_and_who_is_live_in_postgres()
     for analyzed in [false, true] {
         if analyzed {
             // Whether the database knows what it holds or not.
-            db.command("ANALYZE; DISCARD PLANS").await.unwrap();
+            super::archive::analyze(&db).await.unwrap();
+            db.command("DISCARD PLANS").await.unwrap();
         }
         for request in requests() {
             for status in ParticipantStatus::ALL.iter().copied().map(Some).chain([None]) {
@@ -216,7 +217,8 @@ async fn the_work_of_a_page_of_tracks_is_bounded_by_what_is_published_in_postgre
     db.command(&fill).await.unwrap();
     for analyzed in [false, true] {
         if analyzed {
-            db.command("ANALYZE; DISCARD PLANS").await.unwrap();
+            super::archive::analyze(&db).await.unwrap();
+            db.command("DISCARD PLANS").await.unwrap();
         }
         for request in requests() {
             db.explain();
@@ -263,7 +265,8 @@ async fn the_work_of_leasing_and_recording_callbacks_is_bounded_by_how_many_they
     let db = with_callbacks().await;
     for analyzed in [false, true] {
         if analyzed {
-            db.command("ANALYZE; DISCARD PLANS").await.unwrap();
+            super::archive::analyze(&db).await.unwrap();
+            db.command("DISCARD PLANS").await.unwrap();
         }
         for (state, expected) in [(CallbackState::Due, SIZE), (CallbackState::GivenUp, 0)] {
             let filter = CallbackFilter {

@@ -19,6 +19,9 @@ mod forwarder;
 #[doc(hidden)]
 pub mod fuzz;
 mod ice;
+#[cfg(feature = "measuring")]
+#[doc(hidden)]
+pub mod in_memory;
 mod keyframe;
 mod limits;
 #[cfg(feature = "measuring")]

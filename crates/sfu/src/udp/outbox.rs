@@ -74,7 +74,7 @@ impl Outbox {
         self.datagrams.is_empty()
     }
 
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "fuzzing", feature = "measuring"))]
     /// All that waits, in the order in which it was put in.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Path, &[u8])> {
         let destination = |datagram: &Datagram| self.destinations[datagram.destination as usize].path;

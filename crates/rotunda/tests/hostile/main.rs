@@ -11,6 +11,7 @@ mod keys;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use call::{Call, ROOM};
 use rotunda::access_token;
@@ -125,8 +126,12 @@ async fn a_call_on_another_worker_loses_no_frame() {
     let stranger = std::thread::spawn(move || {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         while !stopped.load(Ordering::Relaxed) {
-            // That the buffer is full is what this is about.
-            socket.send_to(&[0x80; 1200], target).ok();
+            for _ in 0..64 {
+                // Whether it is read is not what this is about.
+                socket.send_to(&[0x80; 1200], target).ok();
+            }
+            // Tests beside this one want the processors, too.
+            std::thread::sleep(Duration::from_millis(2));
         }
     });
     for _ in 0..3 {

@@ -130,8 +130,12 @@ fn a_worker_that_is_flooded_holds_up_no_other() {
     let stranger = std::thread::spawn(move || {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         while !stopped.load(Ordering::Relaxed) {
-            // A full buffer is what this is about.
-            socket.send_to(&[0x80; 1200], target).ok();
+            for _ in 0..64 {
+                // Whether it is read is not what this is about.
+                socket.send_to(&[0x80; 1200], target).ok();
+            }
+            // Tests beside this one want the processors, too.
+            std::thread::sleep(Duration::from_millis(2));
         }
     });
     let before = world.sfu.workers()[0].stats().dropped_unknown_address;

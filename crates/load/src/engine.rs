@@ -42,7 +42,7 @@ pub struct Tally {
     pub heard: u64,
     /// Packets that publishers sent, each layer's.
     pub sent: u64,
-    /// Packets decrypted, each once.
+    /// Packets decrypted, or counted by peers that only count, each once.
     pub received: u64,
     /// Of these, those that came after a later one.
     pub repaired: u64,
@@ -111,6 +111,8 @@ pub struct NewPeer {
     pub session: Arc<NegotiatedSession>,
     /// What it sends once it is connected and publishers are to send.
     pub sources: Vec<Source>,
+    /// It decrypts no media and counts packets by their headers.
+    pub only_counts: bool,
     /// Its path, and the bits a second that this lets through; none: the machine's own.
     pub conditions: Option<(Conditions, Option<u64>)>,
 }
@@ -299,6 +301,7 @@ impl Run {
             far: address,
             room: new.room,
             publisher: new.publisher,
+            only_counts: new.only_counts,
             conditions: new.conditions,
             sources: new.sources,
         };

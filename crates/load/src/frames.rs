@@ -166,7 +166,7 @@ impl Playing {
     }
 }
 
-/// The payloads of one frame, cut evenly as browsers cut.
+/// The payloads of one frame, cut as browsers cut: evenly, and where that leaves a remainder, the last ones are a byte longer.
 fn packets(codec: VideoCodec, key: bool, bytes: usize, seed: u64) -> Vec<Vec<u8>> {
     let bytes = bytes.max(PAYLOAD_BYTES_MIN);
     let count = bytes.div_ceil(PAYLOAD_BYTES);
@@ -176,7 +176,8 @@ fn packets(codec: VideoCodec, key: bool, bytes: usize, seed: u64) -> Vec<Vec<u8>
                 VideoCodec::Vp8 => vp8_header(index == 0, key),
                 VideoCodec::H264 => fragment_header(index == 0, index + 1 == count, key),
             };
-            let length = (bytes / count).max(PAYLOAD_BYTES_MIN);
+            let is_longer = index >= count - bytes % count;
+            let length = (bytes / count + usize::from(is_longer)).max(PAYLOAD_BYTES_MIN);
             let filling = (0..).map(|place| splitmix(seed.wrapping_add(index as u64) ^ place) as u8);
             let missing = length.saturating_sub(payload.len());
             payload.extend(filling.take(missing));

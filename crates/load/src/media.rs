@@ -100,6 +100,10 @@ impl Media {
         self.plan.conditions(number)
     }
 
+    pub(crate) fn only_counts(&self, number: u32) -> bool {
+        self.plan.only_counts(number)
+    }
+
     /// The first participants of a room publish.
     pub(crate) fn publishes(&self, number: u32) -> bool {
         number % self.plan.participants < self.plan.publishers

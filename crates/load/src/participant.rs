@@ -125,6 +125,7 @@ impl Participant {
             socket: socket_to(far.address).map_err(Outside::Socket)?,
             identity: joining.identity,
             sources: joining.media.sources(number, &session, Instant::now()),
+            only_counts: joining.media.only_counts(number),
             conditions: joining.media.conditions(number),
             far,
             session,

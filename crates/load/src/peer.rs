@@ -194,6 +194,12 @@ impl Peer {
         })
     }
 
+    /// Whether it is sent this stream, retransmissions apart.
+    pub(crate) fn hears(&self, ssrc: u32) -> bool {
+        let mut sent = self.session.sections.iter().filter_map(|section| section.send.as_ref());
+        sent.any(|send| send.layer.ssrc == ssrc)
+    }
+
     /// Declares what the session has and `before` had not.
     fn update(&mut self, before: &BTreeSet<(u32, bool, String)>) {
         let session = self.session.clone();

@@ -38,6 +38,8 @@ pub struct Plan {
     pub delay: Duration,
     /// Bits a second of a participant's path, each way.
     pub rate: Option<u64>,
+    /// Of the participants of a room, each of so many decrypts what it gets; the others count packets by their headers.
+    pub decrypt_every: u32,
     /// Of all dice.
     pub seed: u64,
     /// Threads that carry media.
@@ -77,6 +79,11 @@ impl Plan {
             VideoCodec::Vp8 if self.simulcast => &LAYERS,
             VideoCodec::Vp8 | VideoCodec::H264 => &LAYERS[2..],
         }
+    }
+
+    /// Whether a participant, by its number over all rooms, leaves what it gets sealed.
+    pub fn only_counts(&self, participant: u32) -> bool {
+        !(participant % self.participants.max(1)).is_multiple_of(self.decrypt_every.max(1))
     }
 
     /// A participant's path; none if nothing is to happen to datagrams.

@@ -257,8 +257,12 @@ impl Report {
         );
         row("streams heard", format!("{} of {}", tally.heard, plan.streams()));
         let rate = tally.received as f64 / self.took.as_secs_f64();
+        let heard = match plan.decrypt_every {
+            ..=1 => "decrypted",
+            _ => "received",
+        };
         row(
-            "packets decrypted",
+            &format!("packets {heard}"),
             format!(
                 "{} in {:.1} s, {rate:.0} a second",
                 tally.received,
@@ -283,7 +287,7 @@ impl Report {
             "server CPU",
             known(self.cpu_us_per_packet().map(|us| {
                 let percent = self.server_share().unwrap_or_default() * 100.0;
-                format!("{us:.2} µs a packet decrypted, {percent:.0} % of a processor")
+                format!("{us:.2} µs a packet {heard}, {percent:.0} % of a processor")
             })),
         );
         row(
@@ -325,6 +329,7 @@ impl Report {
             "loss_percent": f64::from(plan.lost_per_mille) / 10.0,
             "delay_ms": plan.delay.as_millis() as u64,
             "rate_kbps": plan.rate.map(|bits| bits / 1000),
+            "decrypt_every": plan.decrypt_every,
             "seed": plan.seed,
         })
     }

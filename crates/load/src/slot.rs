@@ -23,6 +23,9 @@ const IDLE_MAX: Duration = Duration::from_millis(500);
 /// The times at which publishers begin are spread over this, µs.
 const FRAME_US: u64 = 33_333;
 
+/// A number is given upper bits, so that earlier ones have a place below the first.
+const NUMBERS: u64 = 1 << 16;
+
 /// A peer and all that is its own.
 pub(crate) struct Slot {
     pub(crate) socket: UdpSocket,
@@ -31,6 +34,8 @@ pub(crate) struct Slot {
     far: SocketAddr,
     room: u32,
     publisher: u32,
+    /// Media is not decrypted.
+    only_counts: bool,
     network: Option<Network>,
     sources: Vec<Source>,
     silent: bool,
@@ -54,6 +59,7 @@ pub(crate) struct Parts {
     pub(crate) far: SocketAddr,
     pub(crate) room: u32,
     pub(crate) publisher: u32,
+    pub(crate) only_counts: bool,
     pub(crate) conditions: Option<(Conditions, Option<u64>)>,
     pub(crate) sources: Vec<Source>,
 }
@@ -67,6 +73,7 @@ impl Slot {
             far: parts.far,
             room: parts.room,
             publisher: parts.publisher,
+            only_counts: parts.only_counts,
             network: parts
                 .conditions
                 .map(|(conditions, rate)| Network::new(conditions, rate)),
@@ -143,6 +150,12 @@ impl Slot {
     }
 
     fn feed(&mut self, datagram: &[u8], tally: &mut Tally, clock: &Clock) -> Result<(), String> {
+        if self.only_counts
+            && let Some((ssrc, number)) = rtp_header(datagram)
+        {
+            self.count(ssrc, number);
+            return Ok(());
+        }
         // What is neither STUN, DTLS nor SRTP is nobody's.
         let Ok(receive) = Receive::new(Protocol::Udp, self.far, self.local, datagram) else {
             return Ok(());
@@ -236,6 +249,19 @@ impl Slot {
         }
     }
 
+    /// A packet of which nothing but the header is looked at.
+    fn count(&mut self, ssrc: u32, number: u16) {
+        if let Some(stream) = self.streams.get_mut(&ssrc) {
+            let sequence = stream.extended(number);
+            stream.take(sequence);
+        } else if self.peer.hears(ssrc) {
+            let sequence = NUMBERS + u64::from(number);
+            let mut stream = Stream::new(sequence);
+            stream.take(sequence);
+            self.streams.insert(ssrc, stream);
+        }
+    }
+
     fn hear(&mut self, packet: &RtpPacket, tally: &mut Tally, clock: &Clock) {
         let Some(stamp) = Stamp::read(&packet.payload) else {
             // Padding, such as a server probes with.
@@ -252,6 +278,13 @@ impl Slot {
             tally.delays.record(clock.now().saturating_sub(stamp.sent));
         }
     }
+}
+
+/// SSRC and number of an RTP packet, which are in the clear (RFC 5761 section 4 tells it from RTCP).
+fn rtp_header(datagram: &[u8]) -> Option<(u32, u16)> {
+    let [first, second, high, low, _, _, _, _, ssrc @ ..] = datagram.first_chunk::<12>()?;
+    let is_rtp = first >> 6 == 2 && !(192..224).contains(second);
+    is_rtp.then(|| (u32::from_be_bytes(*ssrc), u16::from_be_bytes([*high, *low])))
 }
 
 impl Network {

@@ -67,6 +67,12 @@ impl Stream {
         true
     }
 
+    /// The number with its upper bits that is nearest to the newest.
+    pub fn extended(&self, number: u16) -> u64 {
+        let ahead = number.wrapping_sub(self.newest as u16) as i16;
+        self.newest.saturating_add_signed(ahead.into())
+    }
+
     /// Packets that came since the mark, each once.
     pub fn received(&self) -> u64 {
         self.received
@@ -153,6 +159,15 @@ mod tests {
         assert!(!stream.take(3), "sent before");
         assert!(stream.take(6));
         assert_eq!((stream.received(), stream.lost()), (1, 0));
+    }
+
+    #[test]
+    fn numbers_wrap() {
+        let mut stream = Stream::new(65_535);
+        assert!(stream.take(65_535));
+        assert_eq!([65_534, 2].map(|number| stream.extended(number)), [65_534, 65_538]);
+        assert!(stream.take(65_538));
+        assert_eq!(stream.extended(65_535), 65_535);
     }
 
     #[test]

@@ -224,6 +224,7 @@ impl Connecting {
             far,
             session,
             sources,
+            only_counts: joining.media.only_counts(self.number),
             conditions: joining.media.conditions(number),
         })?;
         Ok(())

@@ -101,6 +101,10 @@ pub(super) struct LoadArgs {
     /// What a participant's path lets through, each way; without it, everything
     #[arg(long, value_name = "KBIT/S", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     rate: Option<u64>,
+    /// Of each room every Nth participant decrypts what it gets; the others count packets by their headers, and tell the
+    /// server nothing of them. So the run can receive more than it can decrypt
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    decrypt_every: u32,
     /// Of media, losses and times
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -202,6 +206,7 @@ fn plan(args: &LoadArgs) -> Result<Plan, Failure> {
         lost_per_mille: args.loss.0,
         delay: Duration::from_millis(args.delay),
         rate: args.rate.map(|kbps| kbps * 1000),
+        decrypt_every: args.decrypt_every,
         seed: args.seed,
         threads: args.threads.into(),
     })

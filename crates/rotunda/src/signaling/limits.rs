@@ -6,6 +6,9 @@ use std::time::Duration;
 /// the socket is closed.
 pub(super) const MESSAGE_BYTES: usize = 1 << 20;
 
+/// Bytes that one read takes; each socket has room for them all its life, and more only while a longer message comes.
+pub(super) const READ_BYTES: usize = 8 << 10;
+
 /// From the socket's opening to its hello; then it is closed with 4008.
 pub(super) const HELLO_WAIT: Duration = Duration::from_secs(15);
 

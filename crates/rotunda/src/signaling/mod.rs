@@ -45,6 +45,7 @@ async fn signaling(upgrade: WebSocketUpgrade, app: App, place: OfClient) -> Resp
     upgrade
         .max_message_size(limits::MESSAGE_BYTES)
         .max_frame_size(limits::MESSAGE_BYTES)
+        .read_buffer_size(limits::READ_BYTES)
         .on_upgrade(move |stream| async move {
             let held = app.rooms.held();
             socket::serve(stream, app, places).await;
@@ -58,6 +59,7 @@ async fn telemetry(upgrade: WebSocketUpgrade, listeners: Arc<Semaphore>, of_clie
     };
     upgrade
         .max_message_size(limits::INSIGHTS_MESSAGE_BYTES)
+        .read_buffer_size(limits::READ_BYTES)
         .on_upgrade(move |stream| async move {
             insights::discard(stream).await;
             drop((place, of_client));

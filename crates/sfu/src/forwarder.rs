@@ -67,6 +67,11 @@ impl Forwarder {
         }
     }
 
+    /// Reads what the next packet will need.
+    pub(crate) fn touch(&self) -> u64 {
+        self.sequence.touch() ^ u64::from(self.saw_keyframe)
+    }
+
     /// A track is forwarded from now on.
     pub(crate) fn attach(&mut self) {
         self.source = Source::Waiting;

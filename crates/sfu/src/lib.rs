@@ -18,6 +18,7 @@ mod forwarder;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz;
+mod gather;
 mod ice;
 #[cfg(feature = "measuring")]
 #[doc(hidden)]

@@ -16,6 +16,10 @@ pub(crate) const SEND_BATCH_MAX: usize = 64;
 /// Datagrams that wait for the end of a turn before they are sent early. Bounds memory, not loss.
 pub(crate) const SEND_QUEUE_MAX: usize = 512;
 
+/// How long the beginning of a frame waits for the rest of it before it is sent. Once a turn at most, and less and less often
+/// where it is in vain.
+pub(crate) const FRAME_WAIT: Duration = Duration::from_micros(100);
+
 /// What we ask of the kernel for the socket's buffers, bytes; it may give less.
 pub(crate) const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crate::engine::Engines;
+use crate::gather::Patience;
 use crate::plane::Plane;
 use crate::stats::SharedStats;
 use crate::udp::{Bound, Socket};
@@ -48,6 +49,7 @@ impl MediaWorker {
                 wake: worker_wake,
                 stats: worker_stats,
                 under_way: None,
+                patience: Patience::default(),
             }
             .run()
         };

@@ -44,6 +44,13 @@ impl SequenceMap {
         }
     }
 
+    /// Reads what the next packet will need.
+    pub(crate) fn touch(&self) -> u64 {
+        let next = self.highest_out.map_or(0, |highest| highest + 1);
+        let segment = self.segments.back().map_or(0, |segment| segment.first_in);
+        segment ^ self.used[(next % WINDOW / 64) as usize]
+    }
+
     /// Another source begins, with this packet; numbers go on behind the highest given out.
     pub(crate) fn start(&mut self, first_in: u64) {
         self.segments.clear();

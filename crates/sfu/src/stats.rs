@@ -40,8 +40,12 @@ counters! {
     datagrams_in,
     /// Their bytes.
     bytes_in,
+    /// Times that the worker woke up, or went on because something waited.
+    turns,
     /// Datagrams handed to the kernel.
     datagrams_out,
+    /// In so many messages: those to one receiver go in one if their sizes are equal.
+    messages_out,
     /// Their bytes.
     bytes_out,
     /// RTP packets received, after decryption.

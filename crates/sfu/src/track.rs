@@ -25,6 +25,38 @@ pub(crate) struct Track {
     /// The layer that subscribers should have.
     pub(crate) target: usize,
     pub(crate) subscribers: Vec<(TransportId, SendHandle)>,
+    /// In which sending there is the beginning of a frame whose end has not come.
+    open_in: Option<u64>,
+}
+
+/// Frames of which something waits for the next sending and the end has not come.
+#[derive(Debug, Default)]
+pub(crate) struct OpenFrames {
+    pub(crate) open: usize,
+    /// Packets that were not the first of their frame in a sending.
+    pub(crate) continued: u64,
+    sending: u64,
+}
+
+impl OpenFrames {
+    /// What waited was sent.
+    pub(crate) fn flushed(&mut self) {
+        self.sending += 1;
+        self.open = 0;
+    }
+
+    /// A packet of a video is about to be sent; whether its frame has others.
+    pub(crate) fn packet(&mut self, track: &mut Track, ends_frame: bool) -> bool {
+        let is_open = track.open_in == Some(self.sending);
+        self.continued += u64::from(is_open);
+        match (is_open, ends_frame) {
+            (false, false) => self.open += 1,
+            (true, true) => self.open -= 1,
+            (false, true) | (true, false) => {}
+        }
+        track.open_in = (!ends_frame).then_some(self.sending);
+        is_open || !ends_frame
+    }
 }
 
 /// One layer of it.
@@ -51,6 +83,7 @@ impl Track {
             layers: binding.layers.iter().map(layer).collect(),
             target: 0,
             subscribers: Vec::new(),
+            open_in: None,
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use negotiation::{MediaKind, NegotiatedSession};
+use rustc_hash::FxHashMap;
 
 use crate::channels::Channels;
 use crate::clock::PublisherClock;
@@ -28,6 +29,11 @@ pub(crate) struct Guarded<E> {
 impl<E: Engine> Guarded<E> {
     pub(crate) fn new(engine: E) -> Self {
         Self { engine, failed: false }
+    }
+
+    /// Reads what a call of [`Engine::send`] will read; it is of no use for anything else.
+    pub(crate) fn touch(&self, stream: SendHandle) -> u64 {
+        self.engine.touch(stream) ^ u64::from(self.failed)
     }
 
     /// Calls the engine. After a failure it is not called again: its state may be torn.
@@ -77,11 +83,11 @@ pub(crate) struct Transport<E> {
     pub(crate) phase: Phase,
     pub(crate) made: Instant,
     /// Publisher side.
-    pub(crate) receives: HashMap<RecvHandle, (TrackKey, usize)>,
+    pub(crate) receives: FxHashMap<RecvHandle, (TrackKey, usize)>,
     pub(crate) tracks: HashMap<Arc<str>, TrackKey>,
     pub(crate) clock: PublisherClock,
     /// Subscriber side.
-    pub(crate) sends: HashMap<SendHandle, SendSlot>,
+    pub(crate) sends: FxHashMap<SendHandle, SendSlot>,
     pub(crate) send_ids: HashMap<Arc<str>, SendHandle>,
     pub(crate) routes: HashMap<TransportId, Vec<Route>>,
     pub(crate) channels: Channels,

@@ -13,10 +13,11 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::os::fd::AsFd;
 
 use crate::engine::Engines;
+use crate::gather::Patience;
 use crate::limits;
 use crate::plane::Plane;
 use crate::stats::SharedStats;
-use crate::udp::{Flushed, Socket};
+use crate::udp::Socket;
 use crate::{Command, TransportId};
 
 /// Batches taken before timers get their turn, under a flood. Media beyond what a turn can carry is only put aside, so
@@ -84,6 +85,7 @@ pub(crate) struct Worker<E: Engines> {
     pub(crate) stats: Arc<SharedStats>,
     /// Who is being told something, and is not about to be closed.
     pub(crate) under_way: Option<TransportId>,
+    pub(crate) patience: Patience,
 }
 
 impl<E: Engines> Worker<E> {
@@ -104,11 +106,13 @@ impl<E: Engines> Worker<E> {
             let now = Instant::now();
             let idle = idle_since.map_or(Duration::ZERO, |since| now.duration_since(since));
             self.plane.stats.idle_ns += idle.as_nanos() as u64;
+            self.plane.stats.turns += 1;
             if woken {
                 self.wake.clear();
             }
             commands = self.take_commands(now);
             self.take_datagrams();
+            self.await_frames();
             self.plane.finish_turn(Instant::now());
             self.send();
             self.stats.publish(&self.plane.stats);
@@ -162,28 +166,41 @@ impl<E: Engines> Worker<E> {
             for (path, datagram) in self.socket.receiver.datagrams() {
                 self.plane.handle_datagram(path, datagram, now);
                 if self.plane.outgoing.len() >= limits::SEND_QUEUE_MAX {
+                    self.plane.send_run();
                     let flushed = self.socket.sender.flush(&mut self.plane.outgoing);
-                    count_flushed(&mut self.plane, flushed);
+                    self.plane.handle_flushed(flushed);
                 }
             }
+            // While the beginning of a frame was sealed for all its receivers, the rest of it arrives.
+            let may_be_more = match self.plane.has_open_frames() {
+                true => !self.socket.receiver.is_empty(),
+                false => self.socket.receiver.is_full(),
+            };
             // What a datagram costs is the sender's choice, so a turn is bounded by time, too: media that was put aside
             // must not grow old because of it.
-            if !self.socket.receiver.is_full() || began.elapsed() >= limits::TURN_TIME_MAX {
+            if !may_be_more || began.elapsed() >= limits::TURN_TIME_MAX {
                 return;
             }
         }
     }
 
-    fn send(&mut self) {
-        let flushed = self.socket.sender.flush(&mut self.plane.outgoing);
-        count_flushed(&mut self.plane, flushed);
+    /// Waits a moment for the rest of a frame, where that pays.
+    fn await_frames(&mut self) {
+        if self.plane.has_open_frames() && self.patience.waits() {
+            let before = self.plane.frames_continued();
+            let since = Instant::now();
+            std::thread::sleep(limits::FRAME_WAIT);
+            self.plane.stats.idle_ns += since.elapsed().as_nanos() as u64;
+            self.take_datagrams();
+            self.patience.waited(self.plane.frames_continued() > before);
+        }
     }
-}
 
-fn count_flushed<E: Engines>(plane: &mut Plane<E>, flushed: Flushed) {
-    plane.stats.datagrams_out += flushed.datagrams;
-    plane.stats.bytes_out += flushed.bytes;
-    plane.stats.dropped_send += flushed.refused;
+    fn send(&mut self) {
+        self.plane.send_run();
+        let flushed = self.socket.sender.flush(&mut self.plane.outgoing);
+        self.plane.handle_flushed(flushed);
+    }
 }
 
 /// Rounded up: a millisecond late is better than a turn that finds nothing due.

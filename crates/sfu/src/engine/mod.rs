@@ -63,6 +63,11 @@ pub(crate) trait Engine: Send {
     /// Sends a packet: writes it into the room, sealed, or queues it. A sequence number is used once.
     fn send(&mut self, stream: SendHandle, packet: &SendPacket, now: Instant, room: &mut [u8]) -> Sent;
 
+    /// Reads what [`Engine::send`] on a stream will read, so that it is in the processor's cache then. Its value means nothing.
+    fn touch(&self, stream: SendHandle) -> u64 {
+        u64::from(stream.0)
+    }
+
     /// Whether it has to be run at once after [`Engine::send`], and not when it said.
     fn wants_run(&self) -> bool;
 
@@ -233,6 +238,8 @@ pub(crate) struct SendPacket {
     pub(crate) captured: Instant,
     /// May be asked for again.
     pub(crate) repairable: bool,
+    /// Its frame has other packets: a little padding may make them equally long.
+    pub(crate) rounded: bool,
     /// New values for the VP8 payload descriptor, in places that are there.
     pub(crate) vp8: Option<Vp8Ids>,
     pub(crate) payload: Payload,

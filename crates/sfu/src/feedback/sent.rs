@@ -78,6 +78,11 @@ impl Sent {
         sequence as u16
     }
 
+    /// Reads where the next packet will be recorded.
+    pub(crate) fn touch(&self) -> u64 {
+        self.packets.back().map_or(0, |packet| u64::from(packet.at_us))
+    }
+
     /// The client told; every packet that it told something new of, in the order of their numbers.
     pub(crate) fn feedback(&mut self, feedback: &Feedback<'_>, now: Instant, mut outcome: impl FnMut(Outcome)) {
         let Some(base) = extend(self.next(), feedback.base) else {

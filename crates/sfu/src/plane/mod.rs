@@ -19,7 +19,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use negotiation::NegotiatedSession;
+use rustc_hash::FxHashMap;
 
+use self::rtp::Run;
 use crate::backlog::{Backlog, Strain};
 use crate::channels::Channels;
 use crate::clock::PublisherClock;
@@ -30,9 +32,9 @@ use crate::keyframe::KeyframePace;
 use crate::limits;
 use crate::stats::Stats;
 use crate::stun::BindingRequest;
-use crate::track::{Track, TrackKey};
+use crate::track::{OpenFrames, Track, TrackKey};
 use crate::transport::{Allowance, Guarded, Phase, Transport, guard, sound};
-use crate::udp::Outbox;
+use crate::udp::{Flushed, Outbox};
 use crate::wire::Kind;
 use crate::{Command, Event, LostReason, Route, TransportId};
 
@@ -47,12 +49,13 @@ pub(crate) struct Plane<E: Engines> {
     engines: E,
     on_event: Box<dyn Fn(Event) + Send>,
     epoch: Instant,
-    transports: HashMap<TransportId, Transport<E::Engine>>,
+    /// Its keys, and those of tracks, are numbers of ours.
+    transports: FxHashMap<TransportId, Transport<E::Engine>>,
     /// Lost, and not closed yet by those above: sessions that are still on their way are ignored.
     lost: HashSet<TransportId>,
     /// Routes of transports whose first session has not come yet.
     early_routes: HashMap<TransportId, HashMap<TransportId, Vec<Route>>>,
-    tracks: HashMap<TrackKey, Track>,
+    tracks: FxHashMap<TrackKey, Track>,
     next_track: u64,
     /// Who has routes from a source.
     listeners: HashMap<TransportId, BTreeSet<TransportId>>,
@@ -67,6 +70,10 @@ pub(crate) struct Plane<E: Engines> {
     keyframe_pace: KeyframePace,
     /// The packets in and forwarded up to the beginning of this turn.
     turn_began_at: u64,
+    /// Frames of which something waits to be sent and the end has not come.
+    frames: OpenFrames,
+    /// Packets that are about to be sent.
+    run: Run,
     dirty: Vec<TransportId>,
     failed: Vec<(TransportId, EngineError)>,
     /// To be sent by the worker.
@@ -81,10 +88,10 @@ impl<E: Engines> Plane<E> {
             engines,
             on_event: Box::new(on_event),
             epoch: now,
-            transports: HashMap::new(),
+            transports: FxHashMap::default(),
             lost: HashSet::new(),
             early_routes: HashMap::new(),
-            tracks: HashMap::new(),
+            tracks: FxHashMap::default(),
             next_track: 0,
             listeners: HashMap::new(),
             by_address: HashMap::new(),
@@ -97,6 +104,8 @@ impl<E: Engines> Plane<E> {
             strain: Strain::default(),
             keyframe_pace: KeyframePace::default(),
             turn_began_at: 0,
+            frames: OpenFrames::default(),
+            run: Run::default(),
             dirty: Vec::new(),
             failed: Vec::new(),
             outgoing: Outbox::default(),
@@ -166,6 +175,25 @@ impl<E: Engines> Plane<E> {
         !self.handshakes.is_empty() || !self.backlog.is_empty()
     }
 
+    /// Whether of some frame the beginning waits to be sent and the end has not come.
+    pub(crate) fn has_open_frames(&self) -> bool {
+        self.frames.open > 0
+    }
+
+    /// How many packets came that continue a frame of which something waited to be sent.
+    pub(crate) fn frames_continued(&self) -> u64 {
+        self.frames.continued
+    }
+
+    /// What was in [`Plane::outgoing`] was sent.
+    pub(crate) fn handle_flushed(&mut self, flushed: Flushed) {
+        self.stats.datagrams_out += flushed.datagrams;
+        self.stats.messages_out += flushed.messages;
+        self.stats.bytes_out += flushed.bytes;
+        self.stats.dropped_send += flushed.refused;
+        self.frames.flushed();
+    }
+
     /// When the next turn has to be, at the latest.
     pub(crate) fn next_deadline(&self) -> Instant {
         self.timers
@@ -182,6 +210,7 @@ impl<E: Engines> Plane<E> {
             self.tick(now);
         }
         self.run_backlog(now);
+        self.send_run();
         self.run_dirty(now);
         self.turn_began_at = self.packets();
         self.stats.transports = self.transports.len() as u64;
@@ -243,10 +272,10 @@ impl<E: Engines> Plane<E> {
             session: session.clone(),
             phase: Phase::Waiting,
             made: now,
-            receives: HashMap::new(),
+            receives: FxHashMap::default(),
             tracks: HashMap::new(),
             clock: PublisherClock::default(),
-            sends: HashMap::new(),
+            sends: FxHashMap::default(),
             send_ids: HashMap::new(),
             routes: HashMap::new(),
             channels: Channels::default(),
@@ -410,7 +439,7 @@ impl<E: Engines> Plane<E> {
     }
 
     fn packets(&self) -> u64 {
-        self.stats.packets_in + self.stats.packets_forwarded
+        self.stats.packets_in + self.stats.packets_forwarded + self.run.len() as u64
     }
 
     fn is_turn_full(&self) -> bool {
@@ -460,7 +489,7 @@ impl<E: Engines> Plane<E> {
     fn handle_output(&mut self, id: TransportId, output: Output, now: Instant) {
         match output {
             Output::Transmit(bytes) => self.transmit(id, bytes),
-            Output::Packet(packet) => self.forward(id, &packet),
+            Output::Packet(packet) => self.forward(id, packet),
             Output::SenderReport(report) => self.handle_sender_report(id, &report),
             Output::KeyframeWanted(stream) => self.handle_keyframe_wanted(id, stream, now),
             Output::Connected => self.set_connected(id, true, now),

@@ -1,20 +1,112 @@
 //! The way of a packet, and of the requests that come back.
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use negotiation::{CodecFormat, MediaKind};
+use rustc_hash::FxHashMap;
 
 use super::Plane;
-use crate::TransportId;
 use crate::codec::{self, Target, Vp8Header};
 use crate::engine::{Engine, Engines, Packet, Payload, SendHandle, SendPacket, SenderReport, Sent};
 use crate::forwarder::Arrived;
+use crate::stats::Stats;
 use crate::track::TrackKey;
+use crate::transport::{SendSlot, Transport};
 use crate::wire::red;
+use crate::{TransportId, limits};
+
+/// Receivers whose state is brought into the processor's cache together.
+const TOUCHED_TOGETHER: usize = 8;
+
+/// Packets of one track, one after the other, that go to its receivers together: what a receiver needs is then looked up, and
+/// in the processor's cache, once for all of them.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    track: Option<TrackKey>,
+    /// How many receive it.
+    subscribers: usize,
+    packets: Vec<Pending>,
+}
+
+/// A packet that is about to be sent.
+#[derive(Debug)]
+struct Pending {
+    arrived: Arrived,
+    /// The publisher's.
+    payload_type: u8,
+    /// It is RED around this payload type of the publisher's.
+    red_of: Option<u8>,
+    arrival: Instant,
+    payload: Payload,
+    /// The primary block of RED, taken out once for all who need it so; `None` inside if there is none.
+    opened: Option<Option<Payload>>,
+    /// As it is sent, but for what differs among receivers.
+    outgoing: SendPacket,
+}
+
+/// Reads what sending to these receivers will read. One waits for memory at each of some twenty places otherwise, and one after
+/// the other; reads that nothing depends on are waited for together.
+fn touch<'r, E: Engine>(
+    transports: &FxHashMap<TransportId, Transport<E>>,
+    receivers: impl Iterator<Item = &'r (TransportId, SendHandle)> + Clone,
+) {
+    let lines = receivers.clone().filter_map(|(id, _)| transports.get(id));
+    black_box(lines.fold(0, |sum, transport| sum + u32::from(transport.is_up() ^ transport.dirty)));
+    let states = receivers.filter_map(|(id, stream)| {
+        let transport = transports.get(id)?;
+        let forwarder = transport.sends.get(stream).map_or(0, |slot| slot.forwarder.touch());
+        Some(forwarder ^ transport.engine.touch(*stream))
+    });
+    black_box(states.fold(0, |sum, state| sum ^ state));
+}
+
+impl Run {
+    /// How many packets it will be, at the most.
+    pub(super) fn len(&self) -> usize {
+        self.packets.len() * self.subscribers
+    }
+
+    fn is_full(&self) -> bool {
+        self.len() + self.subscribers > limits::SEND_QUEUE_MAX
+    }
+}
+
+impl Pending {
+    /// As one receiver gets it, and when it arrived; `None` if the receiver does not get it.
+    fn address(&mut self, slot: &mut SendSlot, stats: &mut Stats) -> Option<(&SendPacket, Instant)> {
+        let (payload_type, payload) = match slot.map.target(self.payload_type) {
+            Target::Same(payload_type) => (payload_type, Some(&self.payload)),
+            Target::Unwrapped(payload_type) => {
+                let inner = || red::primary(&self.payload, self.red_of?).map(Payload::from);
+                (payload_type, self.opened.get_or_insert_with(inner).as_ref())
+            }
+            Target::Missing => (0, None),
+        };
+        let Some(payload) = payload else {
+            slot.forwarder.skip(&self.arrived);
+            stats.dropped_no_codec += 1;
+            return None;
+        };
+        let Some(rewritten) = slot.forwarder.forward(&self.arrived) else {
+            stats.dropped_not_forwarded += 1;
+            return None;
+        };
+        let outgoing = &mut self.outgoing;
+        outgoing.payload_type = payload_type;
+        outgoing.sequence = rewritten.sequence;
+        outgoing.timestamp = rewritten.timestamp;
+        outgoing.vp8 = rewritten.vp8;
+        if !outgoing.payload.is(payload) {
+            outgoing.payload = payload.clone();
+        }
+        Some((outgoing, self.arrival))
+    }
+}
 
 impl<E: Engines> Plane<E> {
-    /// A packet of a publisher goes to all who receive its track.
-    pub(super) fn forward(&mut self, source: TransportId, packet: &Packet) {
+    /// A packet of a publisher goes to all who receive its track, with others of it that come right behind.
+    pub(super) fn forward(&mut self, source: TransportId, packet: Packet) {
         self.stats.packets_in += 1;
         let arrival_us = self.us_since_epoch(packet.arrival);
         let Some(publisher) = self.transports.get(&source) else {
@@ -53,83 +145,82 @@ impl<E: Engines> Plane<E> {
                 None
             },
         };
-        let captured = self.epoch + Duration::from_micros(captured_us.max(0) as u64);
-        self.fan_out(key, packet, &arrived, captured);
+        let is_picture = track.kind == MediaKind::Video;
+        let subscribers = track.subscribers.len();
+        let has_others = is_picture && subscribers > 0 && self.frames.packet(track, packet.marker);
+        if self.run.track != Some(key) || self.run.is_full() {
+            self.send_run();
+        }
+        self.run.track = Some(key);
+        self.run.subscribers = subscribers;
+        self.run.packets.push(Pending {
+            arrived,
+            payload_type: packet.payload_type,
+            red_of: match format {
+                CodecFormat::Red { of } => Some(of),
+                _ => None,
+            },
+            arrival: packet.arrival,
+            opened: None,
+            outgoing: SendPacket {
+                payload_type: packet.payload_type,
+                sequence: 0,
+                timestamp: 0,
+                marker: packet.marker,
+                extensions: packet.extensions,
+                captured: self.epoch + Duration::from_micros(captured_us.max(0) as u64),
+                repairable: is_picture,
+                rounded: has_others,
+                vp8: None,
+                payload: packet.payload.clone(),
+            },
+            payload: packet.payload,
+        });
     }
 
-    fn fan_out(&mut self, key: TrackKey, packet: &Packet, arrived: &Arrived, captured: Instant) {
-        let Some(track) = self.tracks.get(&key) else { return };
-        let now = packet.arrival;
-        let mut outgoing = SendPacket {
-            payload_type: packet.payload_type,
-            sequence: 0,
-            timestamp: 0,
-            marker: packet.marker,
-            extensions: packet.extensions,
-            captured,
-            repairable: track.kind == MediaKind::Video,
-            vp8: None,
-            payload: packet.payload.clone(),
-        };
-        // RED is opened once, for all who need it opened.
-        let mut opened: Option<Option<Payload>> = None;
-        for (id, stream) in &track.subscribers {
+    /// Sends the packets that were gathered to all who receive their track.
+    pub(crate) fn send_run(&mut self) {
+        let track = self.run.track.take().and_then(|key| self.tracks.get(&key));
+        let (outgoing, stats, packets) = (&mut self.outgoing, &mut self.stats, &mut self.run.packets);
+        let subscribers = track.map_or(&[][..], |track| &track.subscribers);
+        for (index, (id, stream)) in subscribers.iter().enumerate() {
+            if index.is_multiple_of(TOUCHED_TOGETHER) {
+                touch(&self.transports, subscribers[index..].iter().take(TOUCHED_TOGETHER));
+            }
             let Some(transport) = self.transports.get_mut(id).filter(|transport| transport.is_up()) else {
                 continue;
             };
-            let Some(slot) = transport.sends.get_mut(stream) else {
+            let (Some(slot), Some(path)) = (transport.sends.get_mut(stream), transport.ice.selected()) else {
                 continue;
             };
-            let (payload_type, payload) = match slot.map.target(packet.payload_type) {
-                Target::Same(payload_type) => (payload_type, Some(&packet.payload)),
-                Target::Unwrapped(payload_type) => {
-                    let inner = || match track.codec(packet.payload_type).map(|codec| &codec.format) {
-                        Some(CodecFormat::Red { of }) => red::primary(&packet.payload, *of).map(Payload::from),
-                        _ => None,
+            let sent = transport.engine.call(|engine| {
+                for packet in packets.iter_mut() {
+                    let Some((packet, now)) = packet.address(slot, stats) else {
+                        continue;
                     };
-                    (payload_type, opened.get_or_insert_with(inner).as_ref())
+                    let mut sent = Sent::Refused;
+                    outgoing.push_with(path, |room| {
+                        sent = engine.send(*stream, packet, now, room);
+                        match sent {
+                            Sent::Written(length) => Some(length),
+                            Sent::Queued | Sent::Refused => None,
+                        }
+                    });
+                    stats.packets_forwarded += u64::from(sent != Sent::Refused);
                 }
-                Target::Missing => (0, None),
-            };
-            let Some(payload) = payload else {
-                slot.forwarder.skip(arrived);
-                self.stats.dropped_no_codec += 1;
-                continue;
-            };
-            let Some(rewritten) = slot.forwarder.forward(arrived) else {
-                self.stats.dropped_not_forwarded += 1;
-                continue;
-            };
-            outgoing.payload_type = payload_type;
-            outgoing.sequence = rewritten.sequence;
-            outgoing.timestamp = rewritten.timestamp;
-            outgoing.vp8 = rewritten.vp8;
-            if !outgoing.payload.is(payload) {
-                outgoing.payload = payload.clone();
-            }
-            let Some(path) = transport.ice.selected() else {
-                continue;
-            };
-            let (mut sent, mut wants_run) = (Ok(Sent::Refused), false);
-            self.outgoing.push_with(path, |room| {
-                sent = transport.engine.call(|engine| {
-                    let sent = engine.send(*stream, &outgoing, now, room);
-                    wants_run = engine.wants_run();
-                    Ok(sent)
-                });
-                match sent {
-                    Ok(Sent::Written(length)) => Some(length),
-                    _ => None,
-                }
+                Ok(engine.wants_run())
             });
             match sent {
-                Ok(sent) => self.stats.packets_forwarded += u64::from(sent != Sent::Refused),
+                Ok(false) => {}
+                Ok(true) => {
+                    if !std::mem::replace(&mut transport.dirty, true) {
+                        self.dirty.push(*id);
+                    }
+                }
                 Err(error) => self.failed.push((*id, error)),
             }
-            if wants_run && !std::mem::replace(&mut transport.dirty, true) {
-                self.dirty.push(*id);
-            }
         }
+        packets.clear();
     }
 
     pub(super) fn handle_sender_report(&mut self, source: TransportId, report: &SenderReport) {

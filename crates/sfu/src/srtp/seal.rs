@@ -141,6 +141,15 @@ impl Sealer {
         Ok(())
     }
 
+    /// Reads what [`Self::seal_rtp`] will read of the newest streams, but for what the cipher keeps to itself.
+    pub(crate) fn touch(&self) -> u64 {
+        let (first, last) = (self.streams.first(), self.streams.last());
+        first
+            .into_iter()
+            .chain(last)
+            .fold(0, |sum, (_, window)| sum ^ window.touch())
+    }
+
     /// A stream is over, for ever.
     pub(crate) fn end_stream(&mut self, ssrc: u32) {
         if let Ok(place) = self.streams.binary_search_by_key(&ssrc, |(ssrc, _)| *ssrc) {

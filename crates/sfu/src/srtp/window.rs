@@ -31,6 +31,12 @@ impl<const WORDS: usize> Window<WORDS> {
         self.next.checked_sub(1)
     }
 
+    /// Reads where the next index will be marked.
+    pub(super) fn touch(&self) -> u64 {
+        let marks = self.marks.as_ref();
+        marks.map_or(0, |marks| marks[(self.next % Self::WIDTH / 64) as usize])
+    }
+
     pub(super) fn known(&self, index: u64) -> Known {
         if index >= self.next {
             return Known::New;

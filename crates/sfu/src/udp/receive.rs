@@ -64,6 +64,11 @@ impl Receiver {
         Ok(())
     }
 
+    /// Whether nothing had arrived.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Whether the batch was full, so that there may be more.
     pub(crate) fn is_full(&self) -> bool {
         self.count == limits::RECEIVE_BATCH_MAX

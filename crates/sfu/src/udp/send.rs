@@ -33,6 +33,7 @@ const PIECES_MAX: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Flushed {
     pub(crate) datagrams: u64,
+    pub(crate) messages: u64,
     pub(crate) bytes: u64,
     pub(crate) refused: u64,
 }
@@ -191,6 +192,7 @@ impl Sender {
         let result = socket::sendmmsg(fd, headers, groups.iter(), addresses, control, flags);
         match result.map(|results| results.count()) {
             Ok(sent) => {
+                flushed.messages += sent as u64;
                 for message in &batch[..sent] {
                     flushed.datagrams += message.count as u64;
                     let pieces = outbox.pieces(message.first, message.count);

@@ -347,6 +347,7 @@ impl<E: Engine> World<E> {
             extensions: HeaderExtensions::default(),
             captured: self.now,
             repairable: true,
+            rounded: false,
             vp8: None,
             payload: payload.into(),
         }

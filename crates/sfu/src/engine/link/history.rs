@@ -41,6 +41,8 @@ pub(super) struct History {
     /// By sequence number modulo their count, a power of two.
     places: Vec<Option<Place>>,
     latest: Option<Instant>,
+    /// The number of the packet kept last.
+    newest: u16,
 }
 
 impl History {
@@ -57,6 +59,7 @@ impl History {
         }
         let place = self.place(sent.sequence as u16);
         self.latest = Some(now);
+        self.newest = sent.sequence as u16;
         if let Some(slot) = self.places.get_mut(place) {
             *slot = Some(Place {
                 sent,
@@ -65,6 +68,12 @@ impl History {
                 last_resend: None,
             });
         }
+    }
+
+    /// Reads where the next packet will be kept.
+    pub(super) fn touch(&self) -> u64 {
+        let place = self.places.get(self.place(self.newest.wrapping_add(1)));
+        place.map_or(0, |place| u64::from(place.is_some()))
     }
 
     /// A packet that is asked for; `None` if it is too old, or was sent again too often or just now.

@@ -406,6 +406,11 @@ impl Engine for Link {
         sent.map_or(Sent::Refused, Sent::Written)
     }
 
+    fn touch(&self, stream: SendHandle) -> u64 {
+        let sealer = self.srtp.as_ref().map_or(0, |srtp| srtp.sealer.touch());
+        sealer ^ self.outbound.touch(stream)
+    }
+
     fn wants_run(&self) -> bool {
         // The first report of a stream follows soon.
         self.moved || self.outbound.first_unreported != self.first_known

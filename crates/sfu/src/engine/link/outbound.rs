@@ -22,6 +22,10 @@ use crate::wire::twcc::Feedback;
 /// Room for a packet: more than any that arrives, and what is added to it.
 const ROOM_BYTES: usize = 2048;
 
+/// Packets of a frame are padded to a multiple of so many bytes. Encoders cut frames into pieces that differ by a byte, and
+/// only packets of one size go to the kernel in one piece.
+const ROUND_BYTES: usize = 8;
+
 /// So many packets say their mid; the descriptions name the SSRC already.
 const MID_PACKETS: u32 = 50;
 
@@ -184,6 +188,12 @@ impl Outbound {
         self.record.feedback(feedback, now, |_| ());
     }
 
+    /// Reads what [`Self::send`] will read.
+    pub(super) fn touch(&self, handle: SendHandle) -> u64 {
+        let stream = self.streams.get(handle.0).map_or(0, SendStream::touch);
+        stream ^ self.record.touch()
+    }
+
     /// Seals a packet into the room and returns its length; `None` if the stream is not there, or its number was used.
     pub(super) fn send(
         &mut self,
@@ -208,6 +218,7 @@ impl Outbound {
             extensions: packet.extensions,
             vp8: packet.vp8,
             payload: &packet.payload,
+            rounded: packet.rounded,
         };
         let stamp = Stamp::next(stream, &body, &mut self.record, &self.clock, now);
         let length = body.seal(stream, &stamp, sealer, room)?;
@@ -259,6 +270,7 @@ impl Outbound {
             extensions: sent.extensions,
             vp8: sent.vp8,
             payload: &sent.payload,
+            rounded: false,
         };
         let stamp = Stamp::next(stream, &body, &mut self.record, &self.clock, now);
         let mut room = [0; ROOM_BYTES];
@@ -301,6 +313,16 @@ impl SendStream {
         self.ids = Ids::new(&section.extensions);
         self.mid = section.mid.as_bytes().into();
         self.codecs.clone_from(&section.codecs);
+    }
+
+    fn touch(&self) -> u64 {
+        let history = match &self.repair {
+            Repair::Rtx { history, .. } => history.touch(),
+            Repair::None | Repair::Same(_) => 0,
+        };
+        let codec = self.codecs.first().map_or(0, |codec| codec.payload_type);
+        // A stream lies in several lines of the cache.
+        history ^ u64::from(codec) ^ u64::from(self.packets) ^ u64::from(self.ids.mid.unwrap_or(0))
     }
 
     fn codec(&self, payload_type: u8) -> Option<&Codec> {
@@ -387,6 +409,8 @@ struct Body<'a> {
     extensions: HeaderExtensions,
     vp8: Option<Vp8Ids>,
     payload: &'a [u8],
+    /// Is padded to a multiple of [`ROUND_BYTES`].
+    rounded: bool,
 }
 
 impl Body<'_> {
@@ -403,6 +427,10 @@ impl Body<'_> {
         if let Some(ids) = self.vp8 {
             replace_vp8_ids(payload, ids);
         }
+        let length = match self.rounded {
+            true => pad(room, length),
+            false => length,
+        };
         let sealed = sealer.seal_rtp(room, length, header_len, self.sequence);
         sealed
             .map_err(|error| tracing::debug!(ssrc = self.header.ssrc, %error, "a packet was not sealed"))
@@ -437,6 +465,18 @@ impl Body<'_> {
         }
         Some(writer.finish())
     }
+}
+
+/// Rounds the length of a packet up by padding (RFC 3550 section 5.1), if there is room; returns the new length.
+fn pad(room: &mut [u8], length: usize) -> usize {
+    let padded = length.next_multiple_of(ROUND_BYTES);
+    let Some([padding @ .., count]) = room.get_mut(length..padded) else {
+        return length;
+    };
+    padding.fill(0);
+    *count = (padded - length) as u8;
+    room[0] |= 0x20;
+    padded
 }
 
 impl Ids {

@@ -35,6 +35,11 @@ impl<T> Slots<T> {
         Some(u32::from(*generation) << INDEX_BITS | u32::from(index))
     }
 
+    pub(super) fn get(&self, handle: u32) -> Option<&T> {
+        let (generation, slot) = self.slots.get(usize::from(handle as u16))?;
+        slot.as_ref().filter(|_| u32::from(*generation) == handle >> INDEX_BITS)
+    }
+
     pub(super) fn get_mut(&mut self, handle: u32) -> Option<&mut T> {
         let (generation, slot) = self.slots.get_mut(usize::from(handle as u16))?;
         slot.as_mut().filter(|_| u32::from(*generation) == handle >> INDEX_BITS)

@@ -6,8 +6,8 @@ use std::time::Duration;
 use negotiation::{DtlsRole, Extension, MediaKind};
 use testkit::media::{Order, Video, opus, vp8};
 
-use super::super::{Engine, Engines, HeaderExtensions, Output, Polled, SendHandle, Sent, Vp8Ids};
-use super::world::{CAM, HEARD, MIC, SEEN, Way, World, both_ways, plain, repaired};
+use super::super::{Engine, Engines, HeaderExtensions, Polled, SendHandle, Sent, Vp8Ids};
+use super::world::{CAM, HEARD, MIC, SEEN, World, both_ways, is_rtp_of, plain, repaired};
 
 pub(super) fn packets_go_both_ways<F: Engines>(engines: &F) {
     for role in [DtlsRole::Server, DtlsRole::Client] {
@@ -222,6 +222,42 @@ pub(super) fn vp8_ids_are_replaced_in_place<F: Engines>(engines: &F) {
     assert_eq!(world.heard.of(SEEN)[0].payload, payload);
 }
 
+/// Packets whose payloads are so long, of frames that have others.
+fn give_rounded<E: Engine>(world: &mut World<E>, lengths: std::ops::Range<usize>) {
+    for length in lengths {
+        let mut packet = world.packet(96);
+        packet.payload = packet.payload[..length].into();
+        packet.rounded = true;
+        assert!(world.give(world.stream(1), &packet));
+    }
+    world.handle_timeout();
+}
+
+pub(super) fn padding_is_no_payload<F: Engines>(engines: &F) {
+    let mut world = World::new(engines, DtlsRole::Server, both_ways);
+    world.connect();
+    give_rounded(&mut world, 100..120);
+    assert!(world.until(|world| world.heard.count(SEEN) == 20));
+    let lengths = world.heard.of(SEEN).into_iter().map(|packet| packet.payload.len());
+    assert!(lengths.eq(100..120));
+}
+
+pub(super) fn packets_of_a_frame_are_made_equally_long<F: Engines>(engines: &F) {
+    let mut world = World::new(engines, DtlsRole::Server, both_ways);
+    world.connect();
+    world.sent.clear();
+    give_rounded(&mut world, 100..116);
+    let mut lengths: Vec<usize> = world
+        .sent
+        .iter()
+        .filter(|sent| is_rtp_of(sent, SEEN))
+        .map(Vec::len)
+        .collect();
+    assert_eq!(lengths.len(), 16);
+    lengths.dedup();
+    assert!(lengths.len() <= 3, "{lengths:?}");
+}
+
 pub(super) fn a_stream_that_is_not_there_is_refused<F: Engines>(engines: &F) {
     let mut world = World::new(engines, DtlsRole::Server, |session| {
         session
@@ -238,62 +274,6 @@ pub(super) fn a_stream_that_is_not_there_is_refused<F: Engines>(engines: &F) {
     assert!(!world.give(SendHandle(7), &packet));
     world.send(world.stream(0), 111, 3);
     assert!(world.until(|world| world.heard.count(HEARD) == 3));
-}
-
-/// In a steady state: neither for one that comes nor for one that goes.
-pub(super) fn no_memory_is_taken_for_a_packet<F: Engines>(engines: &F) {
-    let mut world = World::new(engines, DtlsRole::Server, both_ways);
-    world.connect();
-    world.order(Order::Video {
-        ssrcs: vec![CAM],
-        payload_type: 96,
-        video: Video::new(3, 500, 1),
-    });
-    let seen = world.stream(1);
-    let mut taken = 0;
-    for round in 0..600 {
-        let packet = world.packet(96);
-        let mut room = [0; 2048];
-        let (engine, now) = (&mut world.engine, world.now);
-        let mut sent = Sent::Refused;
-        let counted = allocation_counter::measure(|| sent = engine.send(seen, &packet, now, &mut room));
-        let Sent::Written(length) = sent else {
-            panic!("{sent:?}")
-        };
-        world.put(Way::ToClient, &room[..length]);
-        world.run(Duration::from_millis(10));
-        // Three seconds, in which rings grow as large as they will be.
-        taken += if round < 300 { 0 } else { counted.count_total };
-    }
-    assert_eq!(taken, 0, "for packets that went");
-    world.packets.clear();
-    for round in 0..3 {
-        world.fate = Box::new(|way, datagram| usize::from(way == Way::ToClient || datagram[0] < 128));
-        world.received.clear();
-        world.run(Duration::from_millis(300));
-        let media = |datagram: &&Vec<u8>| super::world::is_rtp_of(datagram, CAM);
-        let came: Vec<Vec<u8>> = world.received.iter().filter(media).cloned().collect();
-        let (engine, now) = (&mut world.engine, world.now);
-        let mut packets = 0;
-        let counted = allocation_counter::measure(|| {
-            for datagram in &came {
-                engine.receive(datagram, now).unwrap();
-                while let Polled::Output(output) = engine.poll().unwrap() {
-                    packets += u32::from(matches!(output, Output::Packet(_)));
-                }
-            }
-        });
-        assert!(packets >= 20, "{packets}");
-        // The first round is a longer pause than any before.
-        assert!(
-            round == 0 || counted.count_total == 0,
-            "{} times for packets that came",
-            counted.count_total
-        );
-        world.fate = Box::new(|_, _| 1);
-        world.run(Duration::from_millis(200));
-        world.packets.clear();
-    }
 }
 
 /// One client stays while others follow each other in a section, and is sent pictures of each; no memory is kept of those

@@ -41,6 +41,7 @@ macro_rules! suites {
                 media::sequence_numbers_are_extended,
                 media::a_stream_without_ssrc_is_found_by_its_mid,
                 media::vp8_ids_are_replaced_in_place,
+                media::padding_is_no_payload,
                 media::a_stream_that_is_not_there_is_refused,
                 repair::a_lost_packet_comes_again_on_rtx,
                 repair::without_rtx_the_same_bytes_come_again,
@@ -74,8 +75,8 @@ mod link_alone {
     use crate::engine::LinkEngines;
 
     #[test]
-    fn no_memory_is_taken_for_a_packet() {
-        super::media::no_memory_is_taken_for_a_packet(&LinkEngines::new().unwrap());
+    fn packets_of_a_frame_are_made_equally_long() {
+        super::media::packets_of_a_frame_are_made_equally_long(&LinkEngines::new().unwrap());
     }
 
     #[test]

@@ -38,27 +38,7 @@ else
   fi
 fi
 
-run() { # at once, journey...
-  node --test --test-concurrency="$1" --test-reporter=spec --test-timeout=240000 "${@:2}"
-}
-
-if [ $# -gt 0 ]; then
-  journeys=()
-  for name in "$@"; do journeys+=("$name.test.mjs"); done
-  run 1 "${journeys[@]}"
-  exit
-fi
-
-# These hold pictures, sound and repairs against the clock, with three cameras or a bad network: each has the machine to itself.
-# The others wait for most of their time, and go two at once.
-alone=(call-of-three ice instruments lip-sync loss restart rules)
-journeys=() others=()
-for name in "${alone[@]}"; do journeys+=("$name.test.mjs"); done
-for file in *.test.mjs; do
-  case " ${journeys[*]} " in *" $file "*) ;; *) others+=("$file") ;; esac
-done
-status=0
-run 2 "${others[@]}" || status=$?
-run 1 "${journeys[@]}" || status=$?
-[ "$status" = 0 ] || echo "end-to-end tests failed; the first summary is of those that ran two at once" >&2
-exit "$status"
+journeys=()
+for name in "$@"; do journeys+=("$name.test.mjs"); done
+[ ${#journeys[@]} -gt 0 ] || journeys=(*.test.mjs)
+exec node --test --test-concurrency=1 --test-reporter=spec --test-timeout=240000 "${journeys[@]}"

@@ -203,7 +203,7 @@ impl<E: Engines> Plane<E> {
                         sent = engine.send(*stream, packet, now, room);
                         match sent {
                             Sent::Written(length) => Some(length),
-                            Sent::Queued | Sent::Refused => None,
+                            _ => None,
                         }
                     });
                     stats.packets_forwarded += u64::from(sent != Sent::Refused);

@@ -69,13 +69,13 @@ impl Outbox {
         self.datagrams.len()
     }
 
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.datagrams.is_empty()
     }
 
-    #[cfg(any(test, feature = "fuzzing", feature = "measuring"))]
     /// All that waits, in the order in which it was put in.
+    #[cfg(any(test, feature = "measuring"))]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Path, &[u8])> {
         let destination = |datagram: &Datagram| self.destinations[datagram.destination as usize].path;
         (0..)

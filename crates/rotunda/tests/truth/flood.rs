@@ -1,7 +1,6 @@
 //! A flood of callbacks through the whole program to a local receiver: all arrive, in order; how fast, and what each costs.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,12 +9,13 @@ use room::{
     AccountSid, Change, ParticipantSid, Priority, RoomSid, RoomType, Rules, SessionHash, Timestamp, Track, TrackKind,
     TrackSid,
 };
-use store::{Account, CallbackMethod, NewRoom, SqliteStore, Store};
+use store::{Account, CallbackMethod, NewRoom, PostgresStore, SqliteStore, Store};
+use testkit::postgres::{PostgresServer, Sync};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::kills::{ACCOUNT, broken_invariants, port, start};
+use crate::kills::{ACCOUNT, broken_invariants, broken_invariants_of, port, start};
 use crate::storm::read;
 
 /// Events of one room.
@@ -56,8 +56,7 @@ impl Arrived {
 }
 
 /// Rooms that are over, with so many events each, none of which was delivered.
-async fn fill(database: &Path, url: &str, rooms: u32, events: usize) {
-    let store = SqliteStore::open(database).unwrap();
+async fn fill(store: &dyn Store, url: &str, rooms: u32, events: usize) {
     let account: AccountSid = ACCOUNT.parse().unwrap();
     store.put_account(Account::new(account)).await.unwrap();
     let at = Timestamp(1_790_000_000_000_000);
@@ -147,14 +146,29 @@ fn memory_mib(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
-async fn passes(rooms: u32, events: usize) {
+async fn passes(rooms: u32, events: usize, postgres: Option<&PostgresServer>) {
     let directory = tempfile::tempdir().unwrap();
+    let database = postgres.map(PostgresServer::database);
     let data = directory.path().join("data");
     std::fs::create_dir(&data).unwrap();
     let total = rooms as usize * events;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/events", listener.local_addr().unwrap());
-    fill(&data.join("rotunda.db"), &url, rooms, events).await;
+    match &database {
+        None => {
+            fill(
+                &SqliteStore::open(&data.join("rotunda.db")).unwrap(),
+                &url,
+                rooms,
+                events,
+            )
+            .await
+        }
+        Some(database) => {
+            let store = PostgresStore::open(&database.parse().unwrap()).await.unwrap();
+            fill(&store, &url, rooms, events).await;
+        }
+    }
     let arrived: Arc<Mutex<Arrived>> = Arc::default();
     let (tell, mut count) = watch::channel(0);
     let (tell, heard) = (Arc::new(tell), Arc::clone(&arrived));
@@ -177,8 +191,8 @@ async fn passes(rooms: u32, events: usize) {
         }
     });
     let began = Instant::now();
-    let none: [(&str, &str); 0] = [];
-    let mut child = start(&data, port(&mut fastrand::Rng::new()), none).await;
+    let environment = database.iter().map(|database| ("ROTUNDA_DATABASE_URL", database));
+    let mut child = start(&data, port(&mut fastrand::Rng::new()), environment).await;
     while *count.borrow_and_update() < total {
         let more = tokio::time::timeout(Duration::from_secs(60), count.changed()).await;
         assert!(
@@ -205,18 +219,31 @@ async fn passes(rooms: u32, events: usize) {
     );
     assert_eq!((arrived.count, &arrived.wrong), (total, &Vec::new()));
     assert!(arrived.next.values().all(|next| *next == events));
-    assert_eq!(broken_invariants(&data), None);
+    let broken = match &database {
+        None => broken_invariants(&data),
+        Some(database) => broken_invariants_of(database),
+    };
+    assert_eq!(broken, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_callbacks_arrives_whole() {
-    passes(20, 100).await;
+    passes(20, 100, None).await;
 }
 
-/// `scripts/soak callbacks-million [COUNT]`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_callbacks_from_postgres_arrives_whole() {
+    passes(20, 100, Some(PostgresServer::shared())).await;
+}
+
+/// `scripts/soak callbacks-million [COUNT] [postgres]`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes: scripts/soak callbacks-million"]
 async fn soak() {
     let count: usize = std::env::var("CALLBACK_COUNT").map_or(1_000_000, |count| count.parse().unwrap());
-    passes(u32::try_from(count.div_ceil(EVENTS)).unwrap(), EVENTS).await;
+    let rooms = u32::try_from(count.div_ceil(EVENTS)).unwrap();
+    match std::env::var("TRUTH_STORE").as_deref() {
+        Ok("postgres") => passes(rooms, EVENTS, Some(&PostgresServer::start(Sync::Disk))).await,
+        _ => passes(rooms, EVENTS, None).await,
+    }
 }

@@ -102,6 +102,11 @@ pub(crate) fn broken_invariants(directory: &Path) -> Option<String> {
     said_against(program().args(["check", "--data-dir"]).arg(directory))
 }
 
+/// The same of a database in PostgreSQL.
+pub(crate) fn broken_invariants_of(database: &str) -> Option<String> {
+    said_against(program().arg("check").env("ROTUNDA_DATABASE_URL", database))
+}
+
 fn said_against(check: &mut Command) -> Option<String> {
     let checked = check.output().unwrap();
     let said = [checked.stdout, checked.stderr].concat();
@@ -156,7 +161,7 @@ impl Rows {
     fn broken_invariants(&self, data: &Path) -> Option<String> {
         match self {
             Self::File(_) => broken_invariants(data),
-            Self::Apart(_) => said_against(program().args(["check", "--data-dir"]).arg(data).envs(self.env())),
+            Self::Apart(url) => broken_invariants_of(url),
         }
     }
 }

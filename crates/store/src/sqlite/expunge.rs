@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_database_whose_pages_are_not_shown_is_written_anew() {
+    async fn a_database_that_is_written_anew_keeps_hardly_any_leftovers() {
         let directory = tempfile::tempdir().unwrap();
         let store = store(directory.path(), 20_000).await;
         let before = found(&store).await;

@@ -217,7 +217,12 @@ pub fn socket_to(server: SocketAddr) -> io::Result<UdpSocket> {
 /// What an engine wants of a connected socket.
 pub(crate) fn prepare(socket: &UdpSocket) -> io::Result<()> {
     socket.set_nonblocking(true)?;
-    // The kernel gives what it may; less than asked for is no error.
+    enlarge(socket)
+}
+
+/// Asks for buffers that hold what comes while the client waits for a processor; the kernel gives what it may, and less is no
+/// error.
+pub fn enlarge(socket: &UdpSocket) -> io::Result<()> {
     socket::setsockopt(socket, sockopt::RcvBuf, &SOCKET_BUFFER_BYTES)?;
     socket::setsockopt(socket, sockopt::SndBuf, &SOCKET_BUFFER_BYTES)?;
     Ok(())

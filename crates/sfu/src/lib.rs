@@ -218,6 +218,15 @@ impl Sfu {
         let bind = |addr: &SocketAddr| Bound::new(*addr).map_err(|source| StartError::Bind { addr: *addr, source });
         // All or nothing: no thread before every port is had.
         let bound = binds.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        if let Some(granted) = bound.first().and_then(|first| first.receive_buffer().ok())
+            && granted < limits::SOCKET_BUFFER_ENOUGH_BYTES
+        {
+            tracing::info!(
+                "media waits for this process in {} KiB a port, which a moment without a processor overflows; raise it with `sysctl net.core.rmem_max={}`",
+                granted >> 10,
+                limits::SOCKET_BUFFER_BYTES
+            );
+        }
         let start = |(number, bound)| MediaWorker::start(number, bound, engines.clone(), on_event.clone());
         Ok(Self {
             fingerprint: engines.fingerprint(),

@@ -23,6 +23,9 @@ pub(crate) const FRAME_WAIT: Duration = Duration::from_micros(100);
 /// What we ask of the kernel for the socket's buffers, bytes; it may give less.
 pub(crate) const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 
+/// A smaller buffer for what comes in is said in the log: it holds some 400 full datagrams, which a busy port gets in 20 ms.
+pub(crate) const SOCKET_BUFFER_ENOUGH_BYTES: usize = 1 << 20;
+
 /// Remote addresses of one transport that passed a check; the one that was silent for longest goes.
 pub(crate) const REMOTES_PER_TRANSPORT_MAX: usize = 8;
 

@@ -39,6 +39,7 @@ impl Relay {
     /// Starts between a client, learned from its first datagram, and a server on loopback.
     pub fn start(server: SocketAddr, conditions: Conditions) -> io::Result<Self> {
         let inner = UdpSocket::bind((server.ip(), 0))?;
+        load::engine::enlarge(&inner)?;
         let address = inner.local_addr()?;
         let shared = Arc::new(Shared {
             outer: Mutex::new(outer_socket(server)?),
@@ -202,6 +203,7 @@ impl Run {
 
 fn outer_socket(server: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind((server.ip(), 0))?;
+    load::engine::enlarge(&socket)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
 }

@@ -15,8 +15,8 @@ pub const MICROPHONE: &str = "46145a1c-27c9-41b5-80dc-9fb5aa047116";
 /// Track id of the video in [`OFFER`].
 pub const CAMERA: &str = "96d02c50-29f4-45e2-b78d-f75704358ac8";
 
-/// How long anything that is waited for may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long anything that is waited for may take: longer than the server lets anybody wait, so that it is the one to say no.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A socket to the server that says what it is told and remembers nothing of rooms.
 pub struct Client {

@@ -56,9 +56,13 @@ impl Bound {
         } else if wildcard {
             socket::setsockopt(&fd, sockopt::Ipv6RecvPacketInfo, &true)?;
         }
-        // The kernel gives what it may; less than asked for is no error.
-        socket::setsockopt(&fd, sockopt::RcvBuf, &limits::SOCKET_BUFFER_BYTES)?;
-        socket::setsockopt(&fd, sockopt::SndBuf, &limits::SOCKET_BUFFER_BYTES)?;
+        // The kernel gives what it may; less than asked for is no error. The first of each pair passes its limit, for those who
+        // may administer the network.
+        let wanted = limits::SOCKET_BUFFER_BYTES;
+        socket::setsockopt(&fd, sockopt::RcvBufForce, &wanted)
+            .or_else(|_| socket::setsockopt(&fd, sockopt::RcvBuf, &wanted))?;
+        socket::setsockopt(&fd, sockopt::SndBufForce, &wanted)
+            .or_else(|_| socket::setsockopt(&fd, sockopt::SndBuf, &wanted))?;
         socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
         let socket = Arc::new(UdpSocket::from(fd));
         Ok(Self {
@@ -71,6 +75,11 @@ impl Bound {
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// What the kernel lets wait for us, bytes, its own accounts of each datagram included.
+    pub(crate) fn receive_buffer(&self) -> io::Result<usize> {
+        Ok(socket::getsockopt(&self.socket, sockopt::RcvBuf)?)
     }
 }
 

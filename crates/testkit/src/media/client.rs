@@ -40,7 +40,7 @@ impl Client {
             address: server,
             fingerprint: server_fingerprint.clone(),
         };
-        let socket = UdpSocket::bind(near(server))?;
+        let socket = socket(server)?;
         let (tasks, receiver) = channel();
         let heard = Arc::new((Mutex::new(Heard::default()), Condvar::new()));
         let run = Run {
@@ -275,7 +275,7 @@ impl Run {
         let now = Instant::now();
         match task {
             Task::Rebind => {
-                if let Ok(socket) = UdpSocket::bind(near(self.address)) {
+                if let Ok(socket) = socket(self.address) {
                     self.socket = socket;
                 }
             }
@@ -303,6 +303,13 @@ impl Run {
         self.heard.1.notify_all();
         result
     }
+}
+
+/// A socket on a free port of the loopback. What comes while the test waits for a processor waits in it.
+fn socket(server: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(near(server))?;
+    load::engine::enlarge(&socket)?;
+    Ok(socket)
 }
 
 /// A free port of the loopback that reaches an address.

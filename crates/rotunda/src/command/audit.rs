@@ -1,19 +1,17 @@
 //! `rotunda audit`: prints who changed what by REST.
 
 use std::fmt::Display;
-use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
 
 use clap::Args;
 use room::RoomSid;
 use serde_json::json;
 use store::limits::AUDIT_ROWS_MAX;
-use store::{Audit, AuditFilter, AuditRow, DatabaseUrl, PostgresStore, SqliteStore, StoreError};
+use store::{Audit, AuditFilter, AuditRow, DatabaseUrl, PostgresStore, SqliteStore};
 
 use super::data_dir::DataDir;
+use super::lines::{Lines, Stop};
 use super::moment::{self, Moment, now, time_text};
-use super::{Failure, runtime, with_causes};
-use crate::server::DATABASE;
+use super::{Failure, runtime};
 
 /// Options of the command.
 #[derive(Args)]
@@ -37,43 +35,13 @@ pub(super) fn run(args: &AuditArgs) -> Result<(), Failure> {
         since: args.since.map(|since| since.before(now())),
         room: args.room,
     };
-    let mut out = BufWriter::new(io::stdout().lock());
-    let mut told = 0u64;
-    let mut tell = |row: AuditRow| {
-        if !args.json && told == 0 {
-            writeln!(out, "{}", HEAD.join("  ")).map_err(Stop::Print)?;
-        }
-        told += 1;
-        let line = if args.json { json_line(&row) } else { table_line(&row) };
-        writeln!(out, "{line}").map_err(Stop::Print)
-    };
+    let mut lines = Lines::new((!args.json).then_some(&HEAD));
+    let mut tell = |row: AuditRow| lines.tell(&if args.json { json_line(&row) } else { table_line(&row) });
     let read = match args.data.database()? {
         Some(url) => runtime()?.block_on(read_apart(&url, filter, &mut tell)),
-        None => SqliteStore::read_audit(&file(args)?, filter, &mut tell),
+        None => SqliteStore::read_audit(&args.data.database_file()?, filter, &mut tell),
     };
-    let printed = read.and_then(|()| out.flush().map_err(Stop::Print));
-    match printed {
-        Ok(()) => Ok(()),
-        // Whoever reads has enough, as `head` does.
-        Err(Stop::Print(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(Stop::Print(error)) => Err(Failure::Other(format!("standard output cannot be written: {error}"))),
-        Err(Stop::Read(error)) => Err(Failure::Other(format!(
-            "the audit log cannot be read: {}; run this as the user of the server",
-            with_causes(&error)
-        ))),
-    }
-}
-
-/// The database in the data directory.
-fn file(args: &AuditArgs) -> Result<PathBuf, Failure> {
-    let database = args.data.directory()?.join(DATABASE);
-    if database.exists() {
-        return Ok(database);
-    }
-    Err(Failure::Other(format!(
-        "there is no database {}; name another directory with --data-dir",
-        database.display()
-    )))
+    lines.end("the audit log", read)
 }
 
 /// Tells all lines of a database that is apart.
@@ -88,18 +56,6 @@ async fn read_apart(
         let Some(last) = rows.last() else { return Ok(()) };
         after = last.id;
         rows.into_iter().try_for_each(&mut *tell)?;
-    }
-}
-
-/// Why the log is not told to its end.
-enum Stop {
-    Read(StoreError),
-    Print(io::Error),
-}
-
-impl From<StoreError> for Stop {
-    fn from(error: StoreError) -> Self {
-        Self::Read(error)
     }
 }
 

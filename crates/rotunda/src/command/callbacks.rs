@@ -1,23 +1,20 @@
 //! `rotunda callbacks`: shows status callbacks and their attempts, and has them delivered again.
 
-use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 use room::RoomSid;
 use serde_json::{Value, json};
 use store::limits::CALLBACK_ROWS_MAX;
 use store::{
     AttemptRow, CallbackFilter, CallbackRow, CallbackState, DatabaseLock, DatabaseUrl, PostgresStore, SqliteStore,
-    StoreError,
 };
 
 use super::data_dir::DataDir;
+use super::lines::{Lines, Stop, unreadable};
 use super::moment::{self, Moment, now, time_text};
 use super::status::unanswered;
-use super::{Failure, print, runtime, with_causes};
+use super::{Failure, print, runtime};
 use crate::operator::{self, AskError, Request};
-use crate::server::{DATABASE, StartError};
+use crate::server::StartError;
 use crate::webhooks::{self, Again};
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -123,31 +120,19 @@ pub(super) fn run(command: &CallbacksCommand) -> Result<(), Failure> {
 /// Reads the database; the running server does not notice.
 fn list(args: &ListArgs) -> Result<(), Failure> {
     let filter = args.which.filter(args.state);
-    let mut out = BufWriter::new(io::stdout().lock());
-    let mut told = 0u64;
+    let mut lines = Lines::new((!args.json).then_some(&HEAD));
     let mut tell = |row: CallbackRow| {
-        if !args.json && told == 0 {
-            writeln!(out, "{}", HEAD.join("  ")).map_err(Stop::Print)?;
-        }
-        told += 1;
-        let line = if args.json {
+        lines.tell(&if args.json {
             json_of(&row).to_string()
         } else {
             table_line(&row)
-        };
-        writeln!(out, "{line}").map_err(Stop::Print)
+        })
     };
     let read = match args.data.database()? {
         Some(url) => runtime()?.block_on(read_apart(&url, &filter, &mut tell)),
-        None => SqliteStore::read_callbacks(&file(&args.data)?, &filter, &mut tell),
+        None => SqliteStore::read_callbacks(&args.data.database_file()?, &filter, &mut tell),
     };
-    match read.and_then(|()| out.flush().map_err(Stop::Print)) {
-        Ok(()) => Ok(()),
-        // Whoever reads has enough, as `head` does.
-        Err(Stop::Print(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(Stop::Print(error)) => Err(Failure::Other(format!("standard output cannot be written: {error}"))),
-        Err(Stop::Read(error)) => Err(unreadable(&error)),
-    }
+    lines.end(CALLBACKS, read)
 }
 
 /// Tells all callbacks of a database that is apart.
@@ -168,9 +153,9 @@ async fn read_apart(
 fn show(args: &ShowArgs) -> Result<(), Failure> {
     let found = match args.data.database()? {
         Some(url) => runtime()?.block_on(PostgresStore::read_callback(&url, args.number)),
-        None => SqliteStore::read_callback(&file(&args.data)?, args.number),
+        None => SqliteStore::read_callback(&args.data.database_file()?, args.number),
     };
-    let Some((row, attempts)) = found.map_err(|error| unreadable(&error))? else {
+    let Some((row, attempts)) = found.map_err(|error| unreadable(CALLBACKS, &error))? else {
         return Err(Failure::Other(format!(
             "there is no callback {}; `rotunda callbacks list` prints their numbers",
             args.number
@@ -248,12 +233,12 @@ fn by_itself(data: &DataDir, again: &Again) -> Result<String, Failure> {
             webhooks::redeliver(&store, again.clone()).await
         }),
         None => {
-            let lock = DatabaseLock::take(&file(data)?).map_err(StartError::from)?;
+            let lock = DatabaseLock::take(&data.database_file()?).map_err(StartError::from)?;
             let store = SqliteStore::open_locked(lock).map_err(StartError::from)?;
             runtime()?.block_on(webhooks::redeliver(&store, again.clone()))
         }
     };
-    match made_due.map_err(|error| unreadable(&error))? {
+    match made_due.map_err(|error| unreadable(CALLBACKS, &error))? {
         0 => Err(Failure::Other(webhooks::sentence(again, 0))),
         count => Ok(format!(
             "{}; the next start of the server delivers them",
@@ -262,36 +247,8 @@ fn by_itself(data: &DataDir, again: &Again) -> Result<String, Failure> {
     }
 }
 
-/// The database in the data directory.
-fn file(data: &DataDir) -> Result<PathBuf, Failure> {
-    let database = data.directory()?.join(DATABASE);
-    if database.exists() {
-        return Ok(database);
-    }
-    Err(Failure::Other(format!(
-        "there is no database {}; name another directory with --data-dir",
-        database.display()
-    )))
-}
-
-fn unreadable(error: &StoreError) -> Failure {
-    Failure::Other(format!(
-        "the callbacks cannot be read: {}; run this as the user of the server",
-        with_causes(error)
-    ))
-}
-
-/// Why the list is not told to its end.
-enum Stop {
-    Read(StoreError),
-    Print(io::Error),
-}
-
-impl From<StoreError> for Stop {
-    fn from(error: StoreError) -> Self {
-        Self::Read(error)
-    }
-}
+/// What cannot be read where a read fails.
+const CALLBACKS: &str = "the callbacks";
 
 /// Widths of the columns are those of what usually stands in them.
 const HEAD: [&str; 9] = [

@@ -7,6 +7,7 @@ use store::DatabaseUrl;
 
 use super::{Failure, Options};
 use crate::config::{Data, Raw, SecretText, Settings, Text};
+use crate::server::DATABASE;
 
 /// Options of the command.
 #[derive(Args)]
@@ -41,6 +42,18 @@ impl DataDir {
             (_, settings) if settings.database.is_some() => Err(Failure::Other(IS_APART.to_owned())),
             (directory, _) => Ok(directory),
         }
+    }
+
+    /// The database in the directory, which is there.
+    pub(super) fn database_file(&self) -> Result<PathBuf, Failure> {
+        let database = self.directory()?.join(DATABASE);
+        if database.exists() {
+            return Ok(database);
+        }
+        Err(Failure::Other(format!(
+            "there is no database {}; name another directory with --data-dir",
+            database.display()
+        )))
     }
 
     /// A database that is apart, if the options name one.

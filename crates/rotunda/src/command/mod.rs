@@ -13,6 +13,7 @@ mod env;
 mod export;
 mod import;
 mod keys;
+mod lines;
 mod load;
 mod migrate;
 mod moment;

@@ -201,49 +201,44 @@ pub(super) async fn record(db: &Connection, attempt: &EndedAttempt, now: Timesta
     let Some(room) = hold_room(db, id).await? else {
         return Ok(());
     };
-    // Told again, since those of other rooms could not be written with it: it is counted already.
-    let sql = "UPDATE outbox SET attempts = attempts + 1 WHERE id = $1 AND $2 IS DISTINCT FROM (
-             SELECT at_us FROM attempts WHERE outbox_id = $1 ORDER BY id DESC LIMIT 1)
-         RETURNING state = 'due'";
-    let Some(entry) = db.query_opt(sql, &[&id, &at.0]).await? else {
-        return Ok(());
+    let (state, due, wait_us) = match attempt.outcome {
+        CallbackOutcome::Retry(next) => ("due", next, Some(next.0.saturating_sub(now.0).max(0))),
+        // What is done was due, from now on, when it was done: by that it grows old.
+        CallbackOutcome::Delivered => ("delivered", at, None),
+        CallbackOutcome::GivenUp => ("given-up", at, None),
     };
     let (status, error) = match &attempt.answer {
         Ok(status) => (Some(i64::from(*status)), None),
         Err(error) => (None, Some(row::cut(error, limits::ATTEMPT_ERROR_CHARS))),
     };
-    db.execute(
-        "INSERT INTO attempts (outbox_id, at_us, status, error) VALUES ($1, $2, $3, $4)",
-        &[&id, &at.0, &status, &error],
-    )
-    .await?;
-    if !row::get::<bool>(&entry, 0)? {
-        // Somebody else, who leased it after this lease ran out, was done first.
+    // One version of the row, since each has entries in all indexes. Told again, since those of other rooms could not be
+    // written with it, an attempt is counted already.
+    let sql = "WITH counted AS (
+             UPDATE outbox AS o SET attempts = o.attempts + 1, state = CASE WHEN was.due THEN $3 ELSE o.state END,
+                 due_us = CASE WHEN was.due THEN $4 ELSE o.due_us END,
+                 wait_us = CASE WHEN was.due THEN coalesce($5, o.wait_us) ELSE o.wait_us END
+             FROM (SELECT state = 'due' AS due FROM outbox WHERE id = $1) AS was
+             WHERE o.id = $1 AND $2 IS DISTINCT FROM (
+                 SELECT at_us FROM attempts WHERE outbox_id = $1 ORDER BY id DESC LIMIT 1)
+             RETURNING was.due
+         )
+         INSERT INTO attempts (outbox_id, at_us, status, error)
+         SELECT $1, $2, $6::bigint, $7::text FROM counted RETURNING (SELECT due FROM counted)";
+    let counted = db
+        .query_opt(sql, &[&id, &at.0, &state, &due.0, &wait_us, &status, &error])
+        .await?;
+    let Some(counted) = counted else {
         return Ok(());
+    };
+    // If not, somebody else, who leased it after this lease ran out, was done first.
+    if row::get::<bool>(&counted, 0)? && state != "due" {
+        go_on(db, room, at).await?;
     }
-    match attempt.outcome {
-        CallbackOutcome::Retry(next) => {
-            let wait_us = next.0.saturating_sub(now.0).max(0);
-            db.execute(
-                "UPDATE outbox SET due_us = $2, wait_us = $3 WHERE id = $1",
-                &[&id, &next.0, &wait_us],
-            )
-            .await?;
-            Ok(())
-        }
-        CallbackOutcome::Delivered => finish(db, id, room, "delivered", at).await,
-        CallbackOutcome::GivenUp => finish(db, id, room, "given-up", at).await,
-    }
+    Ok(())
 }
 
-/// Ends an entry and lets the next of its room go ahead at once.
-async fn finish(db: &Connection, id: i64, room: i64, state: &str, at: Timestamp) -> Result<(), StoreError> {
-    // What is done was due, from now on, when it was done: by that it grows old.
-    db.execute(
-        "UPDATE outbox SET state = $2, due_us = $3 WHERE id = $1",
-        &[&id, &state, &at.0],
-    )
-    .await?;
+/// Lets the first that waits in a room go ahead at once: the one before it is done.
+async fn go_on(db: &Connection, room: i64, at: Timestamp) -> Result<(), StoreError> {
     db.execute(
         "UPDATE outbox SET state = 'due', due_us = least(due_us, $2)
          WHERE id = (SELECT id FROM outbox WHERE room_id = $1 AND state = 'waiting' ORDER BY id LIMIT 1)",

@@ -39,7 +39,6 @@ impl SqliteStore {
 
     async fn clear_free_space(&self) -> Result<(), StoreError> {
         let Some(pages) = self.readers.run(pages).await? else {
-            // A build whose SQLite shows no pages.
             return self.writer.between_writes(rewrite).await;
         };
         let mut first = free_space::FIRST_PAGE;
@@ -80,7 +79,12 @@ fn pages(db: &Connection) -> Result<Option<i64>, StoreError> {
     let pages = pragma("PRAGMA page_count")?;
     // Maps of pointers look like pages of b-trees, and are in files that shrink by themselves: none of ours does.
     let has_maps = pragma("PRAGMA auto_vacuum")? != 0;
-    Ok(Some(pages).filter(|pages| shown && !has_maps && *pages < free_space::PAGES_MAX))
+    Ok(one_by_one(pages, shown, has_maps))
+}
+
+/// So many pages, if each can be looked at and told by its first byte.
+fn one_by_one(pages: i64, shown: bool, has_maps: bool) -> Option<i64> {
+    (shown && !has_maps && pages < free_space::PAGES_MAX).then_some(pages)
 }
 
 /// The pages among these that have leftovers.
@@ -201,6 +205,66 @@ mod tests {
         assert_eq!(begun(), 2);
         store.expunge().await.unwrap();
         assert_eq!(begun(), 3);
+    }
+
+    #[test]
+    fn pages_are_looked_at_unless_they_are_hidden_or_can_be_mistaken() {
+        assert_eq!(one_by_one(7, true, false), Some(7));
+        let last = free_space::PAGES_MAX - 1;
+        assert_eq!(one_by_one(last, true, false), Some(last));
+        assert_eq!(one_by_one(free_space::PAGES_MAX, true, false), None);
+        assert_eq!(one_by_one(7, false, false), None);
+        assert_eq!(one_by_one(7, true, true), None);
+    }
+
+    #[test]
+    fn a_sqlite_that_shows_no_pages_is_known() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE some (word TEXT)").unwrap();
+        assert_eq!(pages(&db).unwrap(), Some(2));
+        hide_pages(&db);
+        assert_eq!(pages(&db).unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_that_shrinks_by_itself_is_known() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch("PRAGMA auto_vacuum = FULL; CREATE TABLE some (word TEXT)")
+            .unwrap();
+        assert_eq!(pages(&db).unwrap(), None);
+    }
+
+    /// As if SQLite was built without.
+    #[allow(unsafe_code)]
+    fn hide_pages(db: &Connection) {
+        // SAFETY: the handle is open, and no list of exceptions means that all modules go. There is no safe way.
+        let dropped = unsafe { rusqlite::ffi::sqlite3_drop_modules(db.handle(), std::ptr::null_mut()) };
+        assert_eq!(dropped, rusqlite::ffi::SQLITE_OK);
+    }
+
+    #[tokio::test]
+    async fn where_no_page_is_shown_the_database_is_written_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(directory.path(), 20_000).await;
+        let before = found(&store).await;
+        // A reader hides them, so whoever looks next finds none; each thread has a connection of its own.
+        let all_are_there = Arc::new(std::sync::Barrier::new(limits::READERS));
+        let hiding = (0..limits::READERS).map(|_| {
+            let all_are_there = Arc::clone(&all_are_there);
+            store.readers.run(move |db| {
+                all_are_there.wait();
+                hide_pages(db);
+                Ok(())
+            })
+        });
+        let hidden: Result<Vec<()>, StoreError> = futures_util::future::join_all(hiding).await.into_iter().collect();
+        hidden.unwrap();
+        assert_eq!(store.readers.run(pages).await.unwrap(), None);
+        store.expunge().await.unwrap();
+        drop(store);
+        let store = SqliteStore::open(&directory.path().join("rotunda.db")).unwrap();
+        let after = found(&store).await;
+        assert!(before > 100 && after < before / 10, "{before}, then {after}");
     }
 
     #[tokio::test]

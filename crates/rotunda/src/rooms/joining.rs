@@ -31,6 +31,7 @@ impl From<RoomRow> for Meant {
 }
 
 /// What a client brings when it joins.
+#[derive(Clone)]
 pub(crate) struct Arrival {
     pub(crate) account: AccountSid,
     /// The key of its token.
@@ -44,8 +45,8 @@ pub(crate) struct Arrival {
 
 /// Why a client is not in the room.
 pub(crate) enum NotJoined {
-    /// The room ended first; what the client brought is given back.
-    Over(Box<Arrival>),
+    /// The room ended first.
+    Over,
     /// The room's queue stays full, or the server is shutting down.
     Busy,
 }
@@ -78,52 +79,30 @@ impl Rooms {
     }
 
     /// Brings a client into a room in progress. What becomes of it is said over its socket.
-    pub(crate) async fn join(&self, room: RoomSid, arrival: Arrival) -> Result<Attached, NotJoined> {
+    pub(crate) async fn join(&self, room: RoomSid, arrival: &Arrival) -> Result<Attached, NotJoined> {
         let Some(handle) = self.live(arrival.account, room) else {
-            return Err(NotJoined::Over(Box::new(arrival)));
+            return Err(NotJoined::Over);
         };
-        let participant = ParticipantSid::from_bytes(random());
         let (taken, wait) = oneshot::channel();
-        let Arrival {
-            account,
-            key,
-            identity,
-            rules,
-            announced,
-            peers,
-            socket,
-        } = arrival;
-        let command = JoinCommand {
-            participant,
-            key,
-            identity: identity.clone(),
-            rules: rules.clone(),
-            announced: announced.clone(),
-            peers: peers.clone(),
-            socket: socket.clone(),
+        let join = JoinCommand {
+            participant: ParticipantSid::from_bytes(random()),
+            // The room may be over before it hears of this; then another one does.
+            arrival: arrival.clone(),
             taken,
         };
         let attached = Attached {
-            account,
-            participant,
-            socket: socket.id,
+            account: arrival.account,
+            participant: join.participant,
+            socket: arrival.socket.id,
             commands: handle.commands.clone(),
         };
-        match self.ask(&handle, Command::Join(Box::new(command))).await {
+        match self.ask(&handle, Command::Join(Box::new(join))).await {
             Ok(()) if wait.await.is_ok() => return Ok(attached),
             Err(RoomsError::Busy) => return Err(NotJoined::Busy),
             _ => {}
         }
         handle.commands.closed().await;
-        Err(NotJoined::Over(Box::new(Arrival {
-            account,
-            key,
-            identity,
-            rules,
-            announced,
-            peers,
-            socket,
-        })))
+        Err(NotJoined::Over)
     }
 
     /// Resumes a session on a new socket; `None` if there is no such session any more.

@@ -24,6 +24,7 @@ use store::{Audit, RoomRow, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::joining::Arrival;
 use super::media::{Facts, Place};
 use super::seat::Seat;
 use super::socket::{Outgoing, Sent, Socket};
@@ -87,12 +88,7 @@ pub(super) enum Command {
 
 pub(super) struct JoinCommand {
     pub(super) participant: ParticipantSid,
-    pub(super) key: ApiKeySid,
-    pub(super) identity: String,
-    pub(super) rules: Rules,
-    pub(super) announced: Announced,
-    pub(super) peers: Vec<PeerConnectionState>,
-    pub(super) socket: Socket,
+    pub(super) arrival: Arrival,
     /// Dropped without an answer if the room is over.
     pub(super) taken: oneshot::Sender<()>,
 }
@@ -387,30 +383,35 @@ impl RoomTask {
         if self.room.is_completed() {
             return; // `taken` is dropped: the registry looks again
         }
+        let JoinCommand {
+            participant,
+            arrival,
+            taken,
+        } = join;
         if !self.shared.is_open() {
-            join.socket.send(Outgoing::Farewell(Some(wire::busy())));
-            let _gone = join.taken.send(());
+            arrival.socket.send(Outgoing::Farewell(Some(wire::busy())));
+            let _gone = taken.send(());
             return;
         }
-        let (session_text, session) = super::session::open(self.row.new.sid, join.participant, join.key);
-        let mut seat = Seat::new(join.participant, join.identity.clone(), session, self.first_revision());
-        seat.session_text = session_text;
-        seat.key = Some(join.key);
-        seat.socket = Some(join.socket);
-        let mut announced = join.announced;
-        if self.lacks_video_codec(&announced, &join.peers) {
+        let mut announced = arrival.announced;
+        if self.lacks_video_codec(&announced, &arrival.peers) {
             mark_video(&mut announced);
         }
-        seat.arriving = join.peers;
+        let (session_text, session) = super::session::open(self.row.new.sid, participant, arrival.key);
+        let mut seat = Seat::new(participant, arrival.identity.clone(), session, self.first_revision());
+        seat.session_text = session_text;
+        seat.key = Some(arrival.key);
+        seat.socket = Some(arrival.socket);
+        seat.arriving = arrival.peers;
         seat.admission_due = Some(Instant::now() + limits::ADMISSION_WAIT);
-        self.seats.insert(join.participant, seat);
+        self.seats.insert(participant, seat);
         // The socket may be gone by now; its end comes as a command of its own.
-        let _gone = join.taken.send(());
+        let _gone = taken.send(());
         let join = Join {
-            participant: join.participant,
-            identity: join.identity,
+            participant,
+            identity: arrival.identity,
             session,
-            rules: join.rules,
+            rules: arrival.rules,
             announced,
         };
         self.room.handle(Input::Join(join), now());

@@ -271,7 +271,7 @@ impl Connection {
         if !load::may_join(&self.app, token.account).await {
             return self.refuse(busy()).await;
         }
-        match enter(&self.app, &token, name.as_deref(), arrival).await {
+        match enter(&self.app, &token, name.as_deref(), &arrival).await {
             // Revoked while it was on its way, and maybe after those with the key were looked for.
             Ok(attached) if !self.app.credentials.permits(token.key) => {
                 attached.closed(true).await;
@@ -411,7 +411,7 @@ async fn enter(
     app: &App,
     token: &AccessToken,
     name: Option<&str>,
-    mut arrival: Arrival,
+    arrival: &Arrival,
 ) -> Result<Attached, ServerMessage> {
     const TRIES: usize = 8;
     // Before a room is made for a name that the token does not allow.
@@ -439,7 +439,7 @@ async fn enter(
         }
         match app.rooms.join(meant.sid, arrival).await {
             Ok(attached) => return Ok(attached),
-            Err(NotJoined::Over(back)) => arrival = *back,
+            Err(NotJoined::Over) => {}
             Err(NotJoined::Busy) => return Err(room_refusal(RoomsError::Busy)),
         }
     }

@@ -5,13 +5,12 @@
 
 use std::sync::Arc;
 
-use room::ParticipantSid;
-
 use super::date::TEXT_LEN;
 use super::{Date, ParticipantPage, ParticipantResource};
 
-/// Bytes that a row takes without its addresses, about; more only costs a copy.
-const ROW_BYTES: usize = 600;
+/// Bytes that a row takes at most without its addresses, with an identity of ordinary length; a longer one only costs a copy of
+/// the page.
+const ROW_BYTES: usize = 850;
 /// Bytes of what stands around the rows, about.
 const REST_BYTES: usize = 3000;
 /// Addresses in a row.
@@ -23,9 +22,7 @@ impl ParticipantPage {
     /// # Errors
     /// None that is known: texts and numbers are JSON.
     pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let url_len = self.participants.first().map_or(0, |row| row.room_url.len());
-        let row_bytes = ROW_BYTES + ADDRESSES * url_len;
-        let mut out = Vec::with_capacity(REST_BYTES + self.participants.len() * row_bytes);
+        let mut out = Vec::with_capacity(self.room_bytes());
         out.extend_from_slice(b"{\"participants\":[");
         let mut room = Room::default();
         for (number, row) in self.participants.iter().enumerate() {
@@ -40,13 +37,21 @@ impl ParticipantPage {
         out.push(b'}');
         Ok(out)
     }
+
+    /// Bytes that it will have, or some more.
+    fn room_bytes(&self) -> usize {
+        let url_len = self.participants.first().map_or(0, |row| row.room_url.len());
+        REST_BYTES + self.participants.len() * (ROW_BYTES + ADDRESSES * url_len)
+    }
 }
 
-/// What the rows of a room have in common.
+/// What the rows of a room have in common, as it stands inside of a JSON text.
 #[derive(Default)]
 struct Room {
     of: Option<Arc<str>>,
-    /// The beginning of its participants' addresses, as it stands inside of a JSON text.
+    /// From behind a participant's SID to its status.
+    sids: Vec<u8>,
+    /// The beginning of its participants' addresses, up to their SIDs' digits.
     address: Vec<u8>,
 }
 
@@ -55,11 +60,23 @@ impl Room {
         if self.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, &row.room_url)) {
             return Ok(());
         }
+        self.sids.clear();
+        let (room, account) = (hex(row.room_sid.as_bytes()), hex(row.account_sid.as_bytes()));
+        let sids: [&[u8]; 5] = [
+            b"\",\"room_sid\":\"RM",
+            &room,
+            b"\",\"account_sid\":\"AC",
+            &account,
+            b"\",\"status\":",
+        ];
+        put(&mut self.sids, &sids);
         let address = serde_json::to_vec(&*row.room_url)?;
         self.address.clear();
         // Without the quotes around it.
-        self.address.extend_from_slice(&address[1..address.len() - 1]);
-        self.address.extend_from_slice(b"/Participants/");
+        put(
+            &mut self.address,
+            &[&address[1..address.len() - 1], b"/Participants/PA"],
+        );
         self.of = Some(Arc::clone(&row.room_url));
         Ok(())
     }
@@ -67,24 +84,39 @@ impl Room {
 
 fn write(out: &mut Vec<u8>, row: &ParticipantResource, room: &Room) -> Result<(), serde_json::Error> {
     let sid = hex(row.sid.as_bytes());
-    put(out, &[b"{\"sid\":\"", ParticipantSid::PREFIX.as_bytes(), &sid]);
-    put(out, &[b"\",\"room_sid\":\"RM", &hex(row.room_sid.as_bytes())]);
-    put(out, &[b"\",\"account_sid\":\"AC", &hex(row.account_sid.as_bytes())]);
-    put(out, &[b"\",\"status\":"]);
+    put(out, &[b"{\"sid\":\"PA", &sid, &room.sids]);
     text(out, row.status)?;
     put(out, &[b",\"identity\":"]);
     text(out, &row.identity)?;
-    put(out, &[b",\"date_created\":\"", &row.date_created.text()]);
-    put(out, &[b"\",\"date_updated\":\"", &row.date_updated.text()]);
-    put(out, &[b"\",\"start_time\":\"", &row.start_time.text()]);
-    put(out, &[b"\",\"end_time\":"]);
-    date_or_null(out, row.end_time);
-    put(out, &[b",\"duration\":"]);
+    // Few of them differ, and writing one costs more than all that it is compared with.
+    let created = row.date_created.text();
+    let same_or = |date: Date, of: Date, text: [u8; TEXT_LEN]| if date == of { text } else { date.text() };
+    let updated = same_or(row.date_updated, row.date_created, created);
+    let started = same_or(row.start_time, row.date_created, created);
+    put(
+        out,
+        &[
+            b",\"date_created\":\"",
+            &created,
+            b"\",\"date_updated\":\"",
+            &updated,
+            b"\",\"start_time\":\"",
+            &started,
+            b"\",\"end_time\":",
+        ],
+    );
+    match row.end_time {
+        Some(end) => put(
+            out,
+            &[b"\"", &same_or(end, row.date_updated, updated), b"\",\"duration\":"],
+        ),
+        None => put(out, &[b"null,\"duration\":"]),
+    }
     serde_json::to_writer(&mut *out, &row.duration)?;
     let address = &room.address;
-    put(out, &[b",\"url\":\"", address, b"PA", &sid, b"\",\"links\":{"]);
+    put(out, &[b",\"url\":\"", address, &sid, b"\",\"links\":{"]);
     for (member, path) in LINKS {
-        put(out, &[member, address, b"PA", &sid, path]);
+        put(out, &[member, address, &sid, path]);
     }
     put(out, &[b"}}"]);
     Ok(())
@@ -98,7 +130,9 @@ const LINKS: [(&[u8], &[u8]); 4] = [
     (b"\"anonymize\":\"", b"/Anonymize\""),
 ];
 
+/// Appends all of it.
 fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    out.reserve(parts.iter().map(|part| part.len()).sum());
     for part in parts {
         out.extend_from_slice(part);
     }
@@ -115,16 +149,6 @@ fn text(out: &mut Vec<u8>, text: &str) -> Result<(), serde_json::Error> {
     }
 }
 
-fn date_or_null(out: &mut Vec<u8>, date: Option<Date>) {
-    match date {
-        Some(date) => {
-            let date: [u8; TEXT_LEN] = date.text();
-            put(out, &[b"\"", &date, b"\""]);
-        }
-        None => put(out, &[b"null"]),
-    }
-}
-
 /// The hexadecimal digits of a SID.
 fn hex(bytes: &[u8; 16]) -> [u8; 32] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -138,7 +162,7 @@ fn hex(bytes: &[u8; 16]) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
-    use room::{AccountSid, RoomSid, Timestamp};
+    use room::{AccountSid, ParticipantSid, RoomSid, Timestamp};
 
     use super::*;
     use crate::rest::Meta;
@@ -162,8 +186,8 @@ mod tests {
         }
     }
 
-    fn check(participants: Vec<ParticipantResource>) {
-        let page = ParticipantPage {
+    fn page(participants: Vec<ParticipantResource>) -> ParticipantPage {
+        ParticipantPage {
             participants,
             meta: Meta {
                 page: 3,
@@ -174,10 +198,28 @@ mod tests {
                 next_page_url: Some("https://a/next".to_owned()),
                 key: "participants",
             },
-        };
+        }
+    }
+
+    fn check(participants: Vec<ParticipantResource>) {
+        let page = page(participants);
         let expected = serde_json::to_string(&page).expect("texts and numbers are JSON");
         let written = page.to_json().expect("texts and numbers are JSON");
         assert_eq!(String::from_utf8(written).expect("JSON is UTF-8"), expected);
+    }
+
+    #[test]
+    fn an_ordinary_page_is_not_copied_while_it_grows() {
+        for url in [
+            "http://127.0.0.1:8080/v1/Rooms/RM00",
+            "https://video.example.com/v1/Rooms/RM00",
+        ] {
+            let url: Arc<str> = format!("{url}{}", "0".repeat(30)).into();
+            let rows = (0..50).map(|number| row(2 * number, "somebody of 24 characters", &url));
+            let page = page(rows.collect());
+            let written = page.to_json().expect("texts and numbers are JSON");
+            assert_eq!(written.capacity(), page.room_bytes());
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use room::{
     AccountSid, Change, ParticipantSid, Priority, RoomSid, RoomType, Rules, SessionHash, Timestamp, Track, TrackKind,
     TrackSid,
@@ -22,6 +23,8 @@ use crate::storm::read;
 const EVENTS: usize = 1000;
 /// Changes in one write.
 const BATCH: usize = 200;
+/// Rooms that are filled at once.
+const ROOMS_AT_ONCE: usize = 32;
 
 /// What arrived.
 #[derive(Default)]
@@ -59,75 +62,85 @@ impl Arrived {
 async fn fill(store: &dyn Store, url: &str, rooms: u32, events: usize) {
     let account: AccountSid = ACCOUNT.parse().unwrap();
     store.put_account(Account::new(account)).await.unwrap();
+    let numbers: Vec<u32> = (0..rooms).collect();
+    // Many at once share commits and what waits for an answer.
+    for some in numbers.chunks(ROOMS_AT_ONCE) {
+        join_all(
+            some.iter()
+                .map(|number| fill_room(store, account, url, *number, events)),
+        )
+        .await;
+    }
+}
+
+async fn fill_room(store: &dyn Store, account: AccountSid, url: &str, number: u32, events: usize) {
     let at = Timestamp(1_790_000_000_000_000);
-    for number in 0..rooms {
-        let bytes = |kind: u8| {
-            let mut bytes = [kind; 16];
-            bytes[..4].copy_from_slice(&number.to_be_bytes());
-            bytes
-        };
-        let (sid, participant, track) = (
-            RoomSid::from_bytes(bytes(1)),
-            ParticipantSid::from_bytes(bytes(2)),
-            TrackSid::from_bytes(bytes(3)),
-        );
-        let new = NewRoom {
-            sid,
-            unique_name: Some(format!("room {number}")),
-            kind: RoomType::Group,
-            audio_only: false,
-            large_room: false,
-            ad_hoc: false,
-            status_callback: Some(url.to_owned()),
-            status_callback_method: CallbackMethod::Post,
-            max_participants: 50,
-            max_participant_duration_s: 14_400,
-            empty_room_timeout_min: 5,
-            unused_room_timeout_min: 5,
-            video_codecs: vec!["VP8".to_owned()],
-            media_region: None,
-            at,
-        };
-        store.create_room(account, new).await.unwrap();
-        let mut changes = vec![
-            Change::ParticipantConnected {
-                participant,
-                identity: "alice".to_owned(),
-                session: SessionHash([7; 32]),
-                rules: Rules::everything(),
-                at,
-            },
-            Change::TrackPublished {
-                participant,
-                track: Track {
-                    sid: track,
-                    media_id: "microphone".to_owned(),
-                    kind: TrackKind::Audio,
-                    name: "microphone".to_owned(),
-                    enabled: true,
-                    priority: Priority::Standard,
-                },
-                at,
-            },
-        ];
-        changes.extend((0..events - 6).map(|turn| Change::TrackEnabled {
+    let bytes = |kind: u8| {
+        let mut bytes = [kind; 16];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        bytes
+    };
+    let (sid, participant, track) = (
+        RoomSid::from_bytes(bytes(1)),
+        ParticipantSid::from_bytes(bytes(2)),
+        TrackSid::from_bytes(bytes(3)),
+    );
+    let new = NewRoom {
+        sid,
+        unique_name: Some(format!("room {number}")),
+        kind: RoomType::Group,
+        audio_only: false,
+        large_room: false,
+        ad_hoc: false,
+        status_callback: Some(url.to_owned()),
+        status_callback_method: CallbackMethod::Post,
+        max_participants: 50,
+        max_participant_duration_s: 14_400,
+        empty_room_timeout_min: 5,
+        unused_room_timeout_min: 5,
+        video_codecs: vec!["VP8".to_owned()],
+        media_region: None,
+        at,
+    };
+    store.create_room(account, new).await.unwrap();
+    let mut changes = vec![
+        Change::ParticipantConnected {
             participant,
-            track,
-            enabled: turn % 2 == 1,
+            identity: "alice".to_owned(),
+            session: SessionHash([7; 32]),
+            rules: Rules::everything(),
             at,
-        }));
-        changes.extend([
-            Change::TrackUnpublished { participant, track, at },
-            Change::ParticipantDisconnected {
-                participant,
-                at,
-                duration_s: 0,
+        },
+        Change::TrackPublished {
+            participant,
+            track: Track {
+                sid: track,
+                media_id: "microphone".to_owned(),
+                kind: TrackKind::Audio,
+                name: "microphone".to_owned(),
+                enabled: true,
+                priority: Priority::Standard,
             },
-            Change::RoomCompleted { at, duration_s: 0 },
-        ]);
-        for batch in changes.chunks(BATCH) {
-            store.write(account, sid, 1, batch.to_vec()).await.unwrap();
-        }
+            at,
+        },
+    ];
+    changes.extend((0..events - 6).map(|turn| Change::TrackEnabled {
+        participant,
+        track,
+        enabled: turn % 2 == 1,
+        at,
+    }));
+    changes.extend([
+        Change::TrackUnpublished { participant, track, at },
+        Change::ParticipantDisconnected {
+            participant,
+            at,
+            duration_s: 0,
+        },
+        Change::RoomCompleted { at, duration_s: 0 },
+    ]);
+    for batch in changes.chunks(BATCH) {
+        store.write(account, sid, 1, batch.to_vec()).await.unwrap();
     }
 }
 
@@ -154,6 +167,7 @@ async fn passes(rooms: u32, events: usize, postgres: Option<&PostgresServer>) {
     let total = rooms as usize * events;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/events", listener.local_addr().unwrap());
+    let filling = Instant::now();
     match &database {
         None => {
             fill(
@@ -169,6 +183,10 @@ async fn passes(rooms: u32, events: usize, postgres: Option<&PostgresServer>) {
             fill(&store, &url, rooms, events).await;
         }
     }
+    println!(
+        "{total} events of {rooms} rooms in {:.0} s",
+        filling.elapsed().as_secs_f64()
+    );
     let arrived: Arc<Mutex<Arrived>> = Arc::default();
     let (tell, mut count) = watch::channel(0);
     let (tell, heard) = (Arc::new(tell), Arc::clone(&arrived));

@@ -36,12 +36,46 @@ async function inPage(name) {
   return view.participants.flatMap(({ tracks }) => tracks.filter((track) => track.subscribed).map((track) => track.sid)).sort();
 }
 
-/** Replaces the rules; REST and the SDK agree on these tracks, REST at once and the SDK within a second of it. */
+/**
+ * From the answer to a replacement to the last event of the SDK and to the first picture. The server is done when it answers; what follows is the
+ * offer at the SDK, its answer (the SDK fires `trackSubscribed` once it has both the browser's track and the server's word), and for a picture
+ * the next key frame, which may be half a second after the one before.
+ */
+const EFFECT_MS = 1_000;
+const effects = { events: [], pictures: [] };
+
+/** Within the time in which rules have their effect; the moment was taken by the page, so that a test that looks later counts as well. */
+function inTime(kind, at, answered) {
+  effects[kind].push(Math.round(at - answered));
+  assert.ok(at - answered <= EFFECT_MS, `${kind} ${Math.round(at - answered)} ms after the answer`);
+}
+
+/** Replaces the rules; REST and the SDK agree on these tracks, REST at once and the SDK within a second of it. The moment of the answer. */
 async function replace(name, rules, expected) {
+  const before = await inPage(name);
+  const asked = Date.now();
   await participant(name).subscribeRules.update({ rules });
+  const answered = Date.now();
   const listed = (await participant(name).subscribedTracks.list()).map((track) => track.sid).sort();
   assert.deepEqual(listed, [...expected].sort(), `SubscribedTracks of ${name}`);
   await until(`${name} is subscribed to ${expected.length} tracks`, async () => (await inPage(name)).join() === listed.join(), { timeoutMs: 5_000, everyMs: 20 });
+  const events = (await people[name].page.evaluate(() => window.h.events)).filter(({ at }) => at >= asked);
+  for (const track of new Set([...before, ...listed])) {
+    if (before.includes(track) === listed.includes(track)) continue;
+    const told = events.findLast((one) => one.track === track && one.event === (listed.includes(track) ? "trackSubscribed" : "trackUnsubscribed"));
+    assert.ok(told, `${name} is told of ${track}`);
+    inTime("events", told.at, answered);
+  }
+  return answered;
+}
+
+/** The picture of a watched track came within the time of an effect. */
+async function pictured(name, track, answered) {
+  const [first] = await until(`${name} sees ${track}`, async () => {
+    const frames = await people[name].h("framesSince", track, answered);
+    return frames.length && frames;
+  });
+  inTime("pictures", first, answered);
 }
 
 /** How many events of this kind about a track a page has had. */
@@ -55,23 +89,22 @@ test("three people join and receive everything", async () => {
   for (const name of NAMES) {
     for (const other of others(name)) await subscribedTracks(people[name], other, ["audio", "video", "data"]);
     assert.equal((await participant(name).subscribedTracks.list()).length, 6);
-    for (const other of others(name)) {
-      await people[name].h("watch", sid(other, "video"));
-      await moves(people[name], sid(other, "video"));
-    }
+    await people[name].h("watchPictures");
+    for (const other of others(name)) await moves(people[name], sid(other, "video"));
   }
 });
 
 test("an excluded picture stops, the others go on", async () => {
   const gone = sid("bob", "video");
   const kept = NAMES.filter((name) => name !== "alice").flatMap((name) => own[name].map((track) => track.sid)).filter((track) => track !== gone);
-  await replace("alice", [{ type: "include", all: true }, { type: "exclude", publisher: "bob", kind: "video" }], kept);
+  const answered = await replace("alice", [{ type: "include", all: true }, { type: "exclude", publisher: "bob", kind: "video" }], kept);
   await happened(people.alice, "trackUnsubscribed", { track: gone });
   await moves(people.alice, sid("carol", "video"));
   // One frame may have been on its way to the screen.
   const { lastFrame } = await people.alice.h("read", gone);
   await moves(people.alice, sid("carol", "video"), { frames: 20 });
   assert.ok((await people.alice.h("framesSince", gone, lastFrame + 1)).length <= 1, "the picture stands still");
+  inTime("pictures", lastFrame, answered);
   await people.alice.h("unwatch", gone);
   // It is published all the same, and the others see it.
   assert.equal((await participant("bob").publishedTracks(gone).fetch()).sid, gone);
@@ -85,9 +118,9 @@ test("included again it comes back under the same SID, and its frames are decode
   const back = sid("bob", "video");
   const before = await count("alice", "trackSubscribed", back);
   const all = others("alice").flatMap((name) => own[name].map((track) => track.sid));
-  await replace("alice", [{ type: "include", all: true }], all);
+  const answered = await replace("alice", [{ type: "include", all: true }], all);
   assert.equal(await count("alice", "trackSubscribed", back), before + 1);
-  await people.alice.h("watch", back);
+  await pictured("alice", back, answered);
   await moves(people.alice, back);
   const decoded = (await people.alice.h("inbound", back)).framesDecoded;
   await until("frames decoded rise", async () => (await people.alice.h("inbound", back)).framesDecoded > decoded + 5);
@@ -102,10 +135,9 @@ test("many replacements in a row end as the last one says", async () => {
     await participant("carol").subscribeRules.update({ rules: [{ type: "include", all: true }] });
   }
   await replace("carol", [{ type: "include", kind: "audio" }], sounds);
-  await replace("carol", [{ type: "include", all: true }], all);
+  const answered = await replace("carol", [{ type: "include", all: true }], all);
   for (const other of others("carol")) {
-    await people.carol.h("unwatch", sid(other, "video"));
-    await people.carol.h("watch", sid(other, "video"));
+    await pictured("carol", sid(other, "video"), answered);
     await moves(people.carol, sid(other, "video"));
   }
 });
@@ -150,11 +182,12 @@ test("who joins without automatic subscription receives what rules give later", 
   assert.deepEqual([rules.rules[0].type, rules.rules[0].all], ["exclude", true]);
   assert.deepEqual(await participant("bob").subscribedTracks.list(), []);
   assert.deepEqual(await inPage("bob"), []);
-  await replace("bob", [{ type: "include", track: "camera" }], [sid("alice", "video"), sid("carol", "video")]);
-  await people.bob.h("watch", sid("alice", "video"));
-  await moves(people.bob, sid("alice", "video"));
+  await people.bob.h("watchPictures");
+  const answered = await replace("bob", [{ type: "include", track: "camera" }], [sid("alice", "video"), sid("carol", "video")]);
+  for (const other of others("bob")) await pictured("bob", sid(other, "video"), answered);
 });
 
-test("no page had an error", async () => {
+test("no page had an error", async (t) => {
+  for (const [kind, times] of Object.entries(effects)) t.diagnostic(`${kind} after the answer, ms: ${times.sort((a, b) => a - b).join(" ")}`);
   await assertClean(...Object.values(people));
 });

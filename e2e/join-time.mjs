@@ -38,7 +38,7 @@ async function joinOnce(browser, room, identity) {
   });
   await joiner.join(journey.server, room, { audio: false, video: false });
   const firstFrame = await joiner.page.evaluate(() => window.firstFrame);
-  const [opened] = await joiner.h("sockets");
+  const { at: opened } = (await joiner.h("moments")).find(({ what }) => what === "open");
   const { video } = await subscribedTracks(joiner, "publisher");
   await joiner.h("watch", video.sid);
   await moves(joiner, video.sid, { frames: 2 });

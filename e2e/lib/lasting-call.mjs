@@ -68,7 +68,8 @@ export class LastingCall {
    * Ends the server by `signal`, starts the next `awayMs` after its end, and waits until everyone is
    * back and all media flows. Fails if anything of the call was lost. In milliseconds: `endMs` from the signal to the
    * end of the process, `backMs` from the server being ready to the last of the six pictures, `allMs` to the end of
-   * all checks, sound and data included.
+   * all checks, sound and data included. `steps` has when the last of the people had taken each step, by its name, in
+   * milliseconds after the server was ready.
    */
   async restart(signal, awayMs) {
     const { asked, ended, ready } = await this.replace(signal, awayMs);
@@ -76,9 +77,24 @@ export class LastingCall {
       await this.sawOnce(person, "reconnecting", asked);
       await this.sawOnce(person, "reconnected", asked);
     }
-    const backMs = (await this.flows(ready)) - ready;
+    const backMs = Math.round((await this.flows(ready)) - ready);
+    const steps = { ...(await this.steps(asked, ready)), pictures: backMs };
     await this.isWhole(asked);
-    return { endMs: ended - asked, backMs: Math.round(backMs), allMs: Date.now() - ready };
+    return { endMs: ended - asked, backMs, allMs: Date.now() - ready, steps };
+  }
+
+  /** When the last had taken each step of the resume; the SDK's own waiting ends with `tried`. */
+  async steps(since, ready) {
+    const last = {};
+    for (const person of this.people) {
+      const own = {};
+      for (const { what, at } of await person.h("moments", since)) {
+        // A socket that was opened answers the try before it, those that failed came to nothing.
+        if (what !== "tried" || own.open === undefined) own[what] = Math.round(at - ready);
+      }
+      for (const [what, at] of Object.entries(own)) last[what] = Math.max(last[what] ?? -Infinity, at);
+    }
+    return last;
   }
 
   /** Ends the server and starts the next; the moments in milliseconds since the epoch. */

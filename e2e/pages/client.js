@@ -4,9 +4,22 @@
 // Peer connections and sockets are noted, not changed, before the SDK takes them: it copies from
 // their prototypes, so these stay the browser's own.
 const peerConnections = [];
-const socketOpened = [];
-window.RTCPeerConnection = noting(window.RTCPeerConnection, (connection) => peerConnections.push(connection));
-window.WebSocket = noting(window.WebSocket, (socket) => socket.addEventListener("open", () => socketOpened.push(wallClock())));
+const moments = [];
+const mark = (what) => moments.push({ what, at: wallClock() });
+window.RTCPeerConnection = noting(window.RTCPeerConnection, (connection) => {
+  peerConnections.push(connection);
+  connection.addEventListener("signalingstatechange", () => connection.signalingState === "stable" && mark("described"));
+  connection.addEventListener("iceconnectionstatechange", () => connection.iceConnectionState === "connected" && mark("reachable"));
+  connection.addEventListener("connectionstatechange", () => connection.connectionState === "connected" && mark("secured"));
+});
+window.WebSocket = noting(window.WebSocket, (socket) => {
+  mark("tried");
+  socket.addEventListener("open", () => mark("open"));
+  socket.addEventListener("message", ({ data }) => {
+    const { type, body } = JSON.parse(data);
+    if (type === "welcome" || body?.type === "synced") mark(body?.type ?? type);
+  });
+});
 
 function noting(Native, note) {
   return new Proxy(Native, {
@@ -207,8 +220,9 @@ window.h = {
     return /a=ice-ufrag:(\S+)/.exec(live?.localDescription?.sdp ?? "")?.[1] ?? null;
   },
 
-  sockets() {
-    return socketOpened;
+  /** When a socket was `tried`, `open`, greeted by `welcome`, `synced`; a connection `described`, `reachable`, `secured`. */
+  moments(since = 0) {
+    return moments.filter(({ at }) => at >= since);
   },
 
   faults() {

@@ -27,11 +27,12 @@ mod status;
 mod token;
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -279,9 +280,43 @@ fn usage(error: &clap::Error) -> ExitCode {
         .strip_prefix("error: ")
         .unwrap_or(&text);
     let fault = fault.split_whitespace().collect::<Vec<_>>().join(" ");
+    let meant = meant(error)
+        .map(|word| format!(" (did you mean {word}?)"))
+        .unwrap_or_default();
+    let command = command_named(std::env::args_os());
     let mut stderr = std::io::stderr().lock();
-    writeln!(stderr, "rotunda: {fault}; see `rotunda --help`").ok();
+    writeln!(stderr, "rotunda: {fault}{meant}; see `{command} --help`").ok();
     ExitCode::from(EXIT_USAGE)
+}
+
+/// What there is that is like the word that there is not.
+fn meant(error: &clap::Error) -> Option<&str> {
+    use clap::error::{ContextKind, ContextValue};
+    let kinds = [
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedValue,
+    ];
+    kinds.into_iter().find_map(|kind| match error.get(kind)? {
+        ContextValue::String(word) => Some(word.as_str()),
+        // The likest is the last.
+        ContextValue::Strings(words) => words.last().map(String::as_str),
+        _ => None,
+    })
+}
+
+/// The command that a command line is of, as far as there is one: `rotunda keys create`.
+fn command_named(args: impl Iterator<Item = OsString>) -> String {
+    let mut command = Cli::command();
+    let mut name = command.get_name().to_owned();
+    for word in args.skip(1) {
+        let Some(named) = command.find_subcommand(&word).cloned() else {
+            break;
+        };
+        name = format!("{name} {}", named.get_name());
+        command = named;
+    }
+    name
 }
 
 /// What failed, and why, to the last cause.

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use store::StoreError;
+use store::{Outage, StoreError};
 
 use crate::master_key::MasterKeyError;
 
@@ -91,5 +91,10 @@ impl StartError {
             Self::MasterKey(error) => error.advice(),
             Self::MediaThreads(_) | Self::Store(_) | Self::Credentials(_) | Self::Random => None,
         }
+            Self::Store(StoreError::Unavailable {
+                outage: Outage::Away, ..
+            }) => Some(
+                "see that PostgreSQL runs and lets this program in, and that ROTUNDA_DATABASE_URL or --database-url-file has its host, port, database and user",
+            ),
     }
 }

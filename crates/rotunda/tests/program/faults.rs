@@ -10,24 +10,27 @@ fn wrong_options_are_told_in_one_sentence() {
     for (args, expected) in [
         (
             vec!["serve", "--htp-addr", "127.0.0.1:1"],
-            "unexpected argument '--htp-addr' found",
+            "unexpected argument '--htp-addr' found (did you mean --http-addr?); see `rotunda serve --help`",
         ),
-        (vec!["server"], "unrecognized subcommand 'server'"),
+        (
+            vec!["server"],
+            "unrecognized subcommand 'server' (did you mean serve?); see `rotunda --help`",
+        ),
+        (
+            vec!["keys", "creat"],
+            "unrecognized subcommand 'creat' (did you mean create?); see `rotunda keys --help`",
+        ),
         (
             vec!["token", "--room", "daily"],
-            "the following required arguments were not provided: --identity <NAME>",
+            "the following required arguments were not provided: --identity <NAME>; see `rotunda token --help`",
         ),
         (
             vec!["token", "--identity", "a", "--ttl", "25h"],
-            "invalid value '25h' for '--ttl <TIME>': a time such as 90s, 30m or 4h, at most 24h",
+            "invalid value '25h' for '--ttl <TIME>': a time such as 90s, 30m or 4h, at most 24h; see `rotunda token --help`",
         ),
     ] {
         let (code, sentences) = faults(rotunda(home.path()).args(&args));
-        assert_eq!((code, sentences.len()), (2, 1), "{sentences:?}");
-        assert!(
-            sentences[0].starts_with(expected) && sentences[0].ends_with("see `rotunda --help`"),
-            "{sentences:?}"
-        );
+        assert_eq!((code, sentences), (2, vec![expected.to_owned()]));
     }
 }
 
@@ -229,4 +232,19 @@ fn certificates_that_cannot_be_used() {
         file.display()
     );
     assert_eq!((code, sentences), (1, vec![expected]));
+}
+
+#[test]
+fn a_postgresql_that_is_not_there() {
+    let home = tempfile::tempdir().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("postgres://rotunda:not-to-be-told@127.0.0.1:{port}/rotunda");
+    let mut command = rotunda(home.path());
+    let (code, sentences) = faults(command.arg("serve").args(FREE).env("ROTUNDA_DATABASE_URL", url));
+    assert_eq!((code, sentences.len()), (1, 1));
+    assert!(
+        sentences[0].starts_with("the database cannot be reached") && sentences[0].contains("see that PostgreSQL runs"),
+        "{sentences:?}"
+    );
+    assert!(!sentences[0].contains("not-to-be-told"));
 }

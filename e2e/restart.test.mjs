@@ -20,6 +20,23 @@ for (const [signal, awayMs] of [["SIGTERM", 500], ["SIGKILL", 2000], ["SIGTERM",
 
 test("leaving afterwards ends each row once", () => call.leave());
 
+test("where the port is held open, nobody is refused while the server is away, and everyone comes back with it", async (t) => {
+  const held = await LastingCall.start("restart-held", { isHeld: true });
+  try {
+    for (const signal of ["SIGTERM", "SIGKILL"]) {
+      const asked = Date.now();
+      const { backMs } = await held.restart(signal, 2000);
+      for (const person of held.people) {
+        const tries = (await person.h("moments", asked)).filter(({ what }) => what === "tried");
+        assert.equal(tries.length, 1, `${person.identity} tried once after ${signal}`);
+      }
+      t.diagnostic(`media of all six pairs ${backMs} ms after the server was ready`);
+    }
+  } finally {
+    await held.end();
+  }
+});
+
 test("a server that is away for longer than the session timeout: the SDK says so, and each row gets its end", async () => {
   const brief = await LastingCall.start("restart-late", { args: ["--session-timeout-s", "5"] });
   try {

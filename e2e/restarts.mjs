@@ -1,6 +1,6 @@
-// Many restarts in a row under a call of three: `node restarts.mjs [count]`, half of them by SIGKILL, every tenth with
-// the server away for 10 s and the others for 2 s. Prints for each how the time divides, and a summary; fails if anything was
-// lost or late.
+// Many restarts in a row under a call of three: `node restarts.mjs [count] [held]`, half of them by SIGKILL, every tenth with
+// the server away for 10 s and the others for 2 s; with `held` its port stays open meanwhile. Prints for each how the time
+// divides, and a summary; fails if anything was lost or late.
 import { LastingCall } from "./lib/lasting-call.mjs";
 import { median } from "./lib/until.mjs";
 
@@ -12,7 +12,7 @@ const count = Number(process.argv[2] ?? 100);
 /** What was measured, by how long the server was away: pictures back, and what of it came after the last try of the SDK. */
 const measured = { 2: [], 10: [] };
 const started = Date.now();
-const call = await LastingCall.start("restarts");
+const call = await LastingCall.start("restarts", { isHeld: process.argv[3] === "held" });
 try {
   for (let number = 1; number <= count; number++) {
     const signal = number % 2 ? "SIGTERM" : "SIGKILL";

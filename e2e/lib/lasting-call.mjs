@@ -7,7 +7,7 @@ import path from "node:path";
 import { launchChromium } from "./browsers.mjs";
 import { roomName, subscribedTracks } from "./journey.mjs";
 import { startPages } from "./page-server.mjs";
-import { startServe } from "./server.mjs";
+import { HeldPort, startServe } from "./server.mjs";
 import { sleep, until } from "./until.mjs";
 
 const NAMES = ["alice", "bob", "carol"];
@@ -20,10 +20,10 @@ export class LastingCall {
   closers = [];
   people = [];
 
-  /** `args` are further options of the server. */
-  static async start(label, { args = [] } = {}) {
+  /** `args` are further options of the server; with `isHeld` its HTTP port stays open while it is away. */
+  static async start(label, { args = [], isHeld = false } = {}) {
     const call = new LastingCall();
-    Object.assign(call, { label, args });
+    Object.assign(call, { label, args, isHeld });
     try {
       await call.begin();
     } catch (error) {
@@ -36,9 +36,11 @@ export class LastingCall {
   async begin() {
     this.dataDir = await mkdtemp(path.join(os.tmpdir(), "rotunda-e2e-"));
     this.closers.push(() => rm(this.dataDir, { recursive: true, force: true }));
-    this.server = await startServe(this.label, this.dataDir, { args: this.args });
+    const held = this.isHeld ? new HeldPort() : undefined;
+    this.closers.push(() => held?.close());
+    this.server = await startServe(this.label, this.dataDir, { args: this.args, held });
     this.closers.push(() => this.server.child.kill("SIGKILL"));
-    this.addresses = { httpAddr: new URL(this.server.http).host, mediaAddr: this.server.media };
+    this.addresses = { httpAddr: new URL(this.server.http).host, mediaAddr: this.server.media, held };
     const pages = await startPages();
     this.closers.push(() => pages.close());
     const browser = await launchChromium(this.label);

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { createWriteStream, existsSync, mkdirSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { once } from "node:events";
+import net from "node:net";
 import path from "node:path";
 import twilio from "twilio";
 import { until } from "./until.mjs";
@@ -86,14 +87,35 @@ export class Server {
 /** Media on one port, which relays stand before and restarts find again; ROTUNDA_MEDIA_WORKERS for more. */
 const WORKERS = ["--media-workers", process.env.ROTUNDA_MEDIA_WORKERS ?? "1"];
 
+/** A socket for HTTP that is held open over restarts, as systemd holds it; nobody accepts from it but the servers that it is given to. */
+export class HeldPort {
+  constructor() {
+    this.handle = net._createServerHandle("127.0.0.1", 0, 4);
+    if (typeof this.handle === "number") throw new Error(`no port to hold: ${this.handle}`);
+  }
+
+  get fd() {
+    return this.handle.fd;
+  }
+
+  close() {
+    this.handle.close();
+  }
+}
+
+/** Makes descriptor 3 listen, and becomes the program that is told of it. */
+const HELD = `python3 -c 'import socket; socket.socket(fileno=3).listen(4096)' && LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@"`;
+
 /**
  * Starts `rotunda serve` on free ports with its data in `dataDir`, and reads its greeting: the
- * address to open as `page`, credentials as it prints them at a first start.
+ * address to open as `page`, credentials as it prints them at a first start. HTTP is on the `held` port if there is one.
  */
-export async function startServe(label, dataDir, { httpAddr = "127.0.0.1:0", mediaAddr = "127.0.0.1:0", args = [], env = {} } = {}) {
-  const child = spawn(binary(), ["serve", "--data-dir", dataDir, "--http-addr", httpAddr, "--media-addr", mediaAddr, ...WORKERS, ...args], {
+export async function startServe(label, dataDir, { httpAddr = "127.0.0.1:0", mediaAddr = "127.0.0.1:0", held, args = [], env = {} } = {}) {
+  const command = [binary(), "serve", "--data-dir", dataDir, "--http-addr", httpAddr, "--media-addr", mediaAddr, ...WORKERS, ...args];
+  const [program, ...words] = held ? ["sh", "-c", HELD, ...command] : command;
+  const child = spawn(program, words, {
     env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", ...(held ? [held.fd] : [])],
   });
   const server = new Server(child, label);
   let greeting = "";

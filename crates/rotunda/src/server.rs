@@ -5,6 +5,7 @@ mod claim;
 mod descriptors;
 mod error;
 mod health;
+mod held;
 mod listener;
 mod owner;
 
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 pub use claim::Claim;
 pub use descriptors::raise as raise_descriptors;
 pub use error::StartError;
+pub use held::listener as held_listener;
 pub use owner::Owner;
 pub(crate) use owner::{master_key, master_key_apart};
 
@@ -64,8 +66,16 @@ impl Server {
     /// # Errors
     /// The first thing that could not be had. Nothing is left running then.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        Self::start_behind(settings, None).await
+    }
+
+    /// Starts everything behind the socket that somebody [holds](held_listener) open for HTTP, if there is one.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_behind(settings: Settings, held: Option<std::net::TcpListener>) -> Result<Self, StartError> {
         // Before the database is touched, so that a second start by mistake changes nothing.
-        let claim = Claim::stake(settings).await?;
+        let claim = Claim::stake(settings, held).await?;
         Self::start_on(&claim).await
     }
 

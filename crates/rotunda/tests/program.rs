@@ -12,6 +12,8 @@ mod backup;
 mod callbacks;
 #[path = "program/faults.rs"]
 mod faults;
+#[path = "program/held.rs"]
+mod held;
 #[path = "program/load.rs"]
 mod load;
 #[path = "program/moving.rs"]

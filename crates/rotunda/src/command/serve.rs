@@ -20,7 +20,7 @@ use crate::master_key;
 use crate::operator::{Channel, CredentialChange, Job, Reply, Request};
 use crate::restore::{self, RestoreError};
 use crate::rooms::WorkerLoad;
-use crate::server::{Server, StartError, raise_descriptors};
+use crate::server::{Server, StartError, held_listener, raise_descriptors};
 use crate::webhooks::{self, Again};
 
 /// Serves until SIGTERM or SIGINT.
@@ -32,11 +32,12 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
 
 /// Serves until SIGTERM or SIGINT; `ready` is called once requests are answered.
 pub(super) fn serve(settings: Settings, ready: impl FnOnce(&Server) -> Result<(), Failure>) -> Result<(), Failure> {
+    let held = held_listener()?;
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         let mut signals = Signals::listen()?;
         raise_descriptors();
-        let mut server = Server::start(settings).await?;
+        let mut server = Server::start_behind(settings, held).await?;
         let mut operators = channel(&server);
         ready(&server)?;
         let mut work: Option<JoinHandle<Work>> = None;

@@ -23,14 +23,22 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Takes what the settings name.
-    pub(super) async fn stake(settings: Settings) -> Result<Self, StartError> {
+    /// Takes what the settings name; for HTTP the socket that somebody holds open for this server, if there is one.
+    pub(super) async fn stake(mut settings: Settings, held: Option<TcpListener>) -> Result<Self, StartError> {
         let http = |source| StartError::Http {
             addr: settings.http_addr,
             source,
         };
-        let listener = tokio::net::TcpListener::bind(settings.http_addr).await.map_err(http)?;
-        let listener = listener.into_std().map_err(http)?;
+        let listener = match held {
+            Some(listener) => listener,
+            None => {
+                let listener = tokio::net::TcpListener::bind(settings.http_addr).await.map_err(http)?;
+                listener.into_std().map_err(http)?
+            }
+        };
+        // One that is held may block, and be elsewhere than the settings say.
+        listener.set_nonblocking(true).map_err(http)?;
+        settings.http_addr = listener.local_addr().map_err(http)?;
         let mut media_wait = Duration::ZERO;
         let lock = match &settings.data {
             Data::Memory => None,

@@ -20,6 +20,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// What is held open for HTTP is not one TCP socket.
+    #[error("cannot serve HTTP on the socket that is held for this program (LISTEN_FDS)")]
+    Held(#[source] io::Error),
     /// The media address cannot be had.
     #[error("cannot receive media on UDP {addr}")]
     Media {
@@ -74,6 +77,7 @@ impl StartError {
                 io::ErrorKind::AddrNotAvailable => "give an address of this machine with --http-addr",
                 _ => "choose another address with --http-addr",
             }),
+            Self::Held(_) => Some("give one ListenStream= with an address and a port, without Accept=yes"),
             Self::Media { source, .. } => Some(match source.kind() {
                 io::ErrorKind::AddrInUse => {
                     "stop the program that uses the port, choose another one with --media-addr, or use fewer with --media-workers"
@@ -87,14 +91,14 @@ impl StartError {
             Self::Store(StoreError::InUse { .. }) => {
                 Some("stop that process, or name another directory with --data-dir")
             }
-            Self::Certificate { .. } => Some("give PEM files with --tls-cert and --tls-key"),
-            Self::MasterKey(error) => error.advice(),
-            Self::MediaThreads(_) | Self::Store(_) | Self::Credentials(_) | Self::Random => None,
-        }
             Self::Store(StoreError::Unavailable {
                 outage: Outage::Away, ..
             }) => Some(
                 "see that PostgreSQL runs and lets this program in, and that ROTUNDA_DATABASE_URL or --database-url-file has its host, port, database and user",
             ),
+            Self::Certificate { .. } => Some("give PEM files with --tls-cert and --tls-key"),
+            Self::MasterKey(error) => error.advice(),
+            Self::MediaThreads(_) | Self::Store(_) | Self::Credentials(_) | Self::Random => None,
+        }
     }
 }

@@ -1,13 +1,17 @@
 //! Asks a running server for pages of participants over HTTP and prints how long they took, as one
 //! line of JSON.
 //!
-//! `cargo run --release -p testkit --example list_load ADDR USER:PASSWORD [SECONDS [PID [RATE]]]`
+//! `cargo run --release -p testkit --example list_load ADDR[,ADDR] USER:PASSWORD [SECONDS [PID [RATE]]]`
 //!
 //! First as many pages as it can get, one after the other on each connection: the highest rate. Then at
 //! half of that rate (or RATE), at times that were fixed before: an answer that comes late does not
 //! delay the next request, and each latency counts from when the request was due, so a server that
 //! stands still is seen by all who would have asked meanwhile. With the server's PID its CPU time for
 //! each page is told, which counts on a machine that others use too.
+//!
+//! With two addresses two servers are asked by turns, one page at a time, [`ROUNDS`] times the same pages. The times of both
+//! are told, and those of each page's median: what the machine does now and then hits both sides alike, and no page in
+//! most of its rounds, so what is left of the tails is theirs.
 //!
 //! Pages are of 50 rows, of random rooms among those completed: first pages, pages of an identity, of
 //! a range of dates, and pages behind a cursor.
@@ -27,6 +31,10 @@ const CONNECTIONS: u64 = 32;
 const ROOMS: usize = 20_000;
 /// Requests before anything is counted.
 const WARM_UP: Duration = Duration::from_secs(2);
+/// How often two servers are asked for the same pages.
+const ROUNDS: usize = 5;
+/// Pages that they are asked for where so many seconds were named: about what they answer.
+const PAGES_PER_SECOND: usize = 250;
 /// Rows of a full page.
 const ROWS: usize = 50;
 
@@ -38,10 +46,13 @@ fn main() {
     let pid: Option<u32> = arguments.next().map(|n| n.parse().unwrap());
     let rate: Option<f64> = arguments.next().map(|n| n.parse().unwrap());
     let authorization = base64::engine::general_purpose::STANDARD.encode(user);
-    let head = format!("Host: {addr}\r\nAuthorization: Basic {authorization}\r\nAccept: application/json\r\n\r\n");
-
+    if let Some((one, other)) = addr.split_once(',') {
+        let pages = usize::try_from(seconds).unwrap() * PAGES_PER_SECOND;
+        println!("{}", by_turns([one, other], &authorization, pages));
+        return;
+    }
     let mut first = Connection::open(&addr);
-    let requests = requests(&mut first, &head);
+    let requests = requests(&mut first, &head(&addr, &authorization));
     run(&addr, &requests, None, WARM_UP, pid);
     let length = Duration::from_secs(seconds);
     let highest = run(&addr, &requests, None, length, pid);
@@ -53,6 +64,55 @@ fn main() {
         highest.json(),
         half.json()
     );
+}
+
+/// What stands in each request below its first line.
+fn head(addr: &str, authorization: &str) -> String {
+    format!("Host: {addr}\r\nAuthorization: Basic {authorization}\r\nAccept: application/json\r\n\r\n")
+}
+
+/// Asks two servers for one page each, one after the other, for so many pages, again and again.
+fn by_turns(addrs: [&str; 2], authorization: &str, pages: usize) -> String {
+    let requests = addrs.map(|addr| requests(&mut Connection::open(addr), &head(addr, authorization)));
+    // Those that the requests were found by would be closed by now.
+    let mut connections = addrs.map(Connection::open);
+    let mut took_us = [vec![Vec::new(); pages], vec![Vec::new(); pages]];
+    for _ in 0..ROUNDS {
+        for page in 0..pages {
+            for side in 0..addrs.len() {
+                let of = &requests[side];
+                let asked = Instant::now();
+                connections[side].ask(&of[place(page as u64, of.len())]);
+                took_us[side][page].push(asked.elapsed().as_micros() as u64);
+            }
+        }
+    }
+    let told = took_us.map(|mut pages| {
+        let every = quantiles(pages.iter().flatten().copied());
+        pages.iter_mut().for_each(|rounds| rounds.sort_unstable());
+        let medians = quantiles(pages.iter().map(|rounds| rounds[ROUNDS / 2]));
+        format!("{{\"every\":{every},\"medians\":{medians}}}")
+    });
+    format!("[{}]", told.join(","))
+}
+
+fn quantiles(took_us: impl Iterator<Item = u64>) -> String {
+    let mut all = Histogram::<u64>::new(3).unwrap();
+    took_us.for_each(|us| all.record(us).unwrap());
+    let at = |quantile| all.value_at_quantile(quantile);
+    format!(
+        "{{\"pages\":{},\"p50_us\":{},\"p90_us\":{},\"p99_us\":{},\"p999_us\":{}}}",
+        all.len(),
+        at(0.5),
+        at(0.9),
+        at(0.99),
+        at(0.999)
+    )
+}
+
+/// Far from its neighbours, as if at random; the same in each run.
+fn place(number: u64, of: usize) -> usize {
+    (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) as usize % of
 }
 
 /// One keep-alive connection.
@@ -187,9 +247,7 @@ fn run(addr: &str, requests: &[Vec<u8>], rate: Option<f64>, length: Duration, pi
                         return took_us;
                     }
                     std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                    // Far from its neighbours, as if at random; the same in each run.
-                    let place = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) as usize % requests.len();
-                    let body = connection.ask(&requests[place]);
+                    let body = connection.ask(&requests[place(number, requests.len())]);
                     bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
                     took_us.record(due.elapsed().as_micros() as u64).unwrap();
                 }

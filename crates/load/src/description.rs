@@ -127,16 +127,18 @@ impl Descriptions {
         self
     }
 
-    /// The first offer: a section of each kind.
+    /// The first offer: a section of each kind, but for those on which nothing would go either way.
     pub fn offer(&mut self) -> Result<String, NoSession> {
         let channels = if self.channels { CHANNELS } else { "" };
         let text = format!("v=0\r\n{AUDIO}{}{channels}", video_template(&self.wishes.codecs));
         let template = sdp::parse(&text).map_err(NoSession::Unreadable)?;
-        let sections = template.media.into_iter().map(|mut section| {
+        let sections = template.media.into_iter().filter_map(|mut section| {
             let track = self.published(&section).cloned();
             section.direction = Direction::new(track.is_some(), self.wishes.receives);
             self.finish(&mut section, track.as_ref(), Setup::ActPass);
-            section
+            // Janus makes a stream without a format of a section on which nothing goes, and then no offer for its subscribers.
+            let is_media = section.media != "application";
+            (!is_media || section.direction != Direction::Inactive).then_some(section)
         });
         self.ours = sections.collect();
         Ok(self.text())

@@ -70,6 +70,9 @@ impl Media {
     /// What it sends on the streams of its session, from `now` on.
     pub(crate) fn sources(&self, number: u32, session: &NegotiatedSession, now: Instant) -> Vec<Source> {
         let mut sources = Vec::new();
+        if !self.plan.speaks(number) {
+            return sources;
+        }
         for section in &session.sections {
             let layers = section
                 .receive
@@ -105,9 +108,8 @@ impl Media {
         self.plan.only_counts(number)
     }
 
-    /// The first participants of a room publish.
     pub(crate) fn publishes(&self, number: u32) -> bool {
-        number % self.plan.participants < self.plan.publishers
+        self.plan.publishes(number)
     }
 
     fn audio(&self, section: &negotiation::Section) -> Option<(u8, source::Media)> {

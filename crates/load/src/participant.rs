@@ -54,6 +54,8 @@ pub struct DescriptionSizes {
     pub largest_theirs: AtomicU64,
     /// The largest of a client's.
     pub largest_ours: AtomicU64,
+    /// Sections of the server's that has most of them.
+    pub most_sections: AtomicU64,
 }
 
 impl DescriptionSizes {
@@ -63,6 +65,8 @@ impl DescriptionSizes {
 
     pub(crate) fn theirs(&self, sdp: &str) {
         self.note(sdp, &self.largest_theirs);
+        let sections = sdp.lines().filter(|line| line.starts_with("m=")).count();
+        self.most_sections.fetch_max(sections as u64, Ordering::Relaxed);
     }
 
     fn note(&self, sdp: &str, largest: &AtomicU64) {

@@ -16,6 +16,10 @@ pub struct Plan {
     pub participants: u32,
     /// How many of these publish.
     pub publishers: u32,
+    /// How many of these send anything; the others' tracks are silent.
+    pub speakers: u32,
+    /// So many more publish and leave again before media flows, [`Plan::PASSING_TOGETHER`] at a time, spread over the rooms.
+    pub passing: u32,
     /// How long is measured.
     pub duration: Duration,
     /// Participants that begin to join each second, over all rooms.
@@ -50,6 +54,9 @@ pub struct Plan {
 const LAYERS: [u64; 3] = [100, 300, 1000];
 
 impl Plan {
+    /// How many of those who come and go are there at once, in each room.
+    pub const PASSING_TOGETHER: u32 = 10;
+
     /// Participants over all rooms.
     pub fn total(&self) -> u32 {
         self.rooms * self.participants
@@ -62,8 +69,8 @@ impl Plan {
 
     /// Streams that arrive when everybody hears everybody.
     pub fn streams(&self) -> u64 {
-        let publishers = u64::from(self.publishers.min(self.participants));
-        let pairs = publishers * u64::from(self.participants.saturating_sub(1));
+        let speakers = u64::from(self.speakers.min(self.publishers).min(self.participants));
+        let pairs = speakers * u64::from(self.participants.saturating_sub(1));
         u64::from(self.rooms) * pairs * u64::from(self.kinds())
     }
 
@@ -79,6 +86,16 @@ impl Plan {
             VideoCodec::Vp8 if self.simulcast => &LAYERS,
             VideoCodec::Vp8 | VideoCodec::H264 => &LAYERS[2..],
         }
+    }
+
+    /// Whether a participant, by its number over all rooms, publishes: the first of each room, and all who come and go.
+    pub fn publishes(&self, participant: u32) -> bool {
+        participant >= self.total() || participant % self.participants < self.publishers
+    }
+
+    /// Whether it sends something.
+    pub fn speaks(&self, participant: u32) -> bool {
+        participant < self.total() && participant % self.participants < self.speakers.min(self.publishers)
     }
 
     /// Whether a participant, by its number over all rooms, leaves what it gets sealed.

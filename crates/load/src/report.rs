@@ -91,7 +91,7 @@ pub struct Report {
     pub target: &'static str,
     plan: Plan,
     joins: Joins,
-    descriptions: [u64; 4],
+    descriptions: [u64; 5],
     tally: Tally,
     /// Idle, all joined, when measuring began, when it ended.
     usage: [Usage; 4],
@@ -123,6 +123,7 @@ impl Report {
                 load(&sizes.bytes),
                 load(&sizes.largest_theirs),
                 load(&sizes.largest_ours),
+                load(&sizes.most_sections),
             ],
             tally,
             usage,
@@ -154,7 +155,7 @@ impl Report {
     /// Everything, by name. What is not known is null.
     pub fn json(&self) -> Value {
         let (plan, tally, joins) = (&self.plan, &self.tally, &self.joins);
-        let [count, bytes, largest_theirs, largest_ours] = self.descriptions;
+        let [count, bytes, largest_theirs, largest_ours, most_sections] = self.descriptions;
         let delay = |share| round(tally.delays.quantile_ms(share), 3);
         let path_ms = 2.0 * plan.delay.as_secs_f64() * 1000.0;
         let most = self.generator.threads.iter().max().copied().unwrap_or_default();
@@ -178,6 +179,7 @@ impl Report {
                 "bytes": bytes,
                 "largest_from_server_bytes": largest_theirs,
                 "largest_from_client_bytes": largest_ours,
+                "most_sections": most_sections,
             },
             "streams": { "expected": plan.streams(), "heard": tally.heard },
             "packets": {
@@ -201,7 +203,8 @@ impl Report {
                 "memory_idle_kib": self.usage[0].known.then(|| self.usage[0].resident / 1024),
                 "memory_joined_kib": self.usage[1].known.then(|| self.usage[1].resident / 1024),
                 "memory_kib": self.usage[3].known.then(|| self.usage[3].resident / 1024),
-                "memory_kib_per_participant": self.memory_kib_each().map(|kib| round(kib, 1)),
+                "memory_joined_kib_per_participant": self.memory_kib_each(1).map(|kib| round(kib, 1)),
+                "memory_kib_per_participant": self.memory_kib_each(3).map(|kib| round(kib, 1)),
             },
             "generator": {
                 "cpu_percent": round(self.share(self.generator.cpu) * 100.0, 1),
@@ -218,7 +221,7 @@ impl Report {
     /// For people.
     pub fn table(&self) -> String {
         let (plan, tally, joins) = (&self.plan, &self.tally, &self.joins);
-        let [_, bytes, largest_theirs, _] = self.descriptions;
+        let [_, bytes, largest_theirs, ..] = self.descriptions;
         let known = |value: Option<String>| value.unwrap_or_else(|| "not known: the server runs elsewhere".to_owned());
         let mut table = String::new();
         let mut row = |name: &str, value: String| {
@@ -293,7 +296,7 @@ impl Report {
         row(
             "server memory",
             known(
-                self.memory_kib_each()
+                self.memory_kib_each(3)
                     .map(|kib| format!("{} MiB, {kib:.0} KiB a participant", self.usage[3].resident >> 20)),
             ),
         );
@@ -321,6 +324,8 @@ impl Report {
             "rooms": plan.rooms,
             "participants": plan.participants,
             "publishers": plan.publishers,
+            "speakers": plan.speakers,
+            "passing": plan.passing,
             "audio": plan.audio,
             "codecs": plan.codecs.iter().map(|codec| codec.name()).collect::<Vec<_>>(),
             "video_kbps": plan.video_bits / 1000,
@@ -354,8 +359,9 @@ impl Report {
         joined.known.then(|| cpu / self.joins.took.len().max(1) as f64)
     }
 
-    fn memory_kib_each(&self) -> Option<f64> {
-        let [idle, .., after] = self.usage;
+    /// At one of the moments of [`Report::usage`], for each who joined.
+    fn memory_kib_each(&self, moment: usize) -> Option<f64> {
+        let (idle, after) = (self.usage[0], self.usage[moment]);
         let more = after.resident.saturating_sub(idle.resident) as f64 / 1024.0;
         after.known.then(|| more / self.joins.took.len().max(1) as f64)
     }

@@ -71,6 +71,8 @@ impl Target {
 pub enum Progress {
     /// So many of so many have joined.
     Joining(u64, u64),
+    /// So many of so many who come and go have gone.
+    Passing(u64, u64),
     /// So many of so many streams are heard.
     Settling(u64, u64),
     /// So much of the time has been measured.
@@ -218,7 +220,8 @@ impl<'a> Crowd<'a> {
             Target::Rotunda(server) => {
                 for number in 0..self.plan.rooms {
                     let name = format!("load-{}-{}-{number}", std::process::id(), self.plan.seed);
-                    let size = self.plan.participants.max(2);
+                    let passing = self.plan.passing.min(Plan::PASSING_TOGETHER);
+                    let size = (self.plan.participants + passing).max(2);
                     let sid = server.account.create_room(&self.http, &name, size).await?;
                     self.rooms.push((name, sid));
                 }
@@ -244,6 +247,7 @@ impl<'a> Crowd<'a> {
         let mut joins = self.join(progress).await?;
         self.quiet(joins.peers).await?;
         joins.seconds = began.elapsed().as_secs_f64();
+        self.let_pass(joins.peers, progress).await?;
         let joined = Usage::of(self.target.process())?;
         self.engines.all(Engine::play)?;
         self.settle(progress).await?;
@@ -299,7 +303,8 @@ impl<'a> Crowd<'a> {
             tokio::select! {
                 _ = pace.tick(), if started < total => {
                     let (room, place) = (started % self.plan.rooms, started / self.plan.rooms);
-                    self.start(room, room * self.plan.participants + place, sender.clone())?;
+                    let leave = self.leave.subscribe();
+                    self.start(room, room * self.plan.participants + place, leave, sender.clone())?;
                     started += 1;
                 }
                 answer = answers.recv() => match answer {
@@ -319,7 +324,37 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    fn start(&mut self, room: u32, number: u32, answer: Answer) -> Result<(), RunError> {
+    /// Others come, publish and go, some at a time; those who stay are told of all of them.
+    async fn let_pass(&mut self, mut peers: u64, progress: &mut dyn FnMut(Progress)) -> Result<(), RunError> {
+        let (passing, rooms) = (self.plan.passing, self.plan.rooms);
+        let mut passed = 0;
+        while passed < passing {
+            let together = (passing - passed).min(Plan::PASSING_TOGETHER * rooms);
+            let leave = watch::Sender::new(false);
+            let (sender, mut answers) = mpsc::channel(64);
+            for number in passed..passed + together {
+                self.start(
+                    number % rooms,
+                    self.plan.total() + number,
+                    leave.subscribe(),
+                    sender.clone(),
+                )?;
+            }
+            drop(sender);
+            while let Some(answer) = answers.recv().await {
+                let (_, joined) = answer.map_err(RunError::Nobody)?;
+                peers += u64::from(joined);
+            }
+            self.quiet(peers).await?;
+            leave.send_replace(true);
+            self.quiet(peers).await?;
+            passed += together;
+            progress(Progress::Passing(passed.into(), passing.into()));
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, room: u32, number: u32, leave: watch::Receiver<bool>, answer: Answer) -> Result<(), RunError> {
         let mut joining = Joining {
             url: String::new(),
             token: String::new(),
@@ -331,7 +366,6 @@ impl<'a> Crowd<'a> {
             media: self.media.clone(),
             sizes: self.sizes.clone(),
         };
-        let leave = self.leave.subscribe();
         match self.target {
             Target::Rotunda(server) => {
                 joining.url.clone_from(&server.signaling);

@@ -65,6 +65,12 @@ pub(super) struct LoadArgs {
     /// How many in each room publish; without it, all
     #[arg(long, value_name = "N")]
     publishers: Option<u32>,
+    /// How many of these send anything, the others' tracks being silent; without it, all
+    #[arg(long, value_name = "N")]
+    speakers: Option<u32>,
+    /// So many more join, publish and leave again before media flows, ten at a time in each room
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    passing: u32,
     /// How long is measured: 10, 90s, 5m
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     duration: Duration,
@@ -195,6 +201,8 @@ fn plan(args: &LoadArgs) -> Result<Plan, Failure> {
         rooms: args.rooms,
         participants: args.participants,
         publishers,
+        speakers: args.speakers.unwrap_or(publishers),
+        passing: args.passing,
         duration: args.duration,
         join_rate: args.join_rate,
         audio: !args.no_audio,
@@ -222,6 +230,11 @@ fn target(args: &LoadArgs) -> Result<(Target, Option<OwnServer>), Failure> {
     if args.target == TargetArg::Rotunda {
         let (server, child) = server(args)?;
         return Ok((Target::Rotunda(server), child));
+    }
+    if args.passing > 0 {
+        return Err(Failure::Usage(
+            "--passing: with --target janus nobody comes and goes".to_owned(),
+        ));
     }
     if args.url.is_some() {
         return Err(Failure::Usage(
@@ -260,7 +273,8 @@ fn server(args: &LoadArgs) -> Result<(Server, Option<OwnServer>), Failure> {
         // The child inherits it; ours is set anew afterwards.
         pin(cpus)?;
     }
-    let child = OwnServer::start(args.participants, args.media_workers)?;
+    let most = args.participants + args.passing.min(Plan::PASSING_TOGETHER);
+    let child = OwnServer::start(most, args.media_workers)?;
     let line = &child.line;
     let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
     let server = known_server(
@@ -398,6 +412,10 @@ fn show(bar: &ProgressBar, progress: Progress) {
         Progress::Joining(joined, of) => {
             style("joining   {bar:40} {pos} of {len}");
             (joined, of)
+        }
+        Progress::Passing(passed, of) => {
+            style("passing   {bar:40} {pos} of {len}");
+            (passed, of)
         }
         Progress::Settling(heard, of) => {
             style("settling  {bar:40} {pos} of {len} streams");

@@ -90,6 +90,30 @@ fn loss_is_seen_where_nothing_repairs_it_and_repaired_where_something_does() {
 }
 
 #[test]
+fn those_who_come_and_go_leave_no_sections_behind() {
+    let home = tempfile::tempdir().unwrap();
+    let args = [
+        "--participants",
+        "3",
+        "--publishers",
+        "2",
+        "--speakers",
+        "1",
+        "--passing",
+        "12",
+    ];
+    let report = load(home.path(), &args);
+    assert_eq!(report["complete"], true, "{report}");
+    assert_eq!(
+        report["streams"]["heard"], 4,
+        "sound and pictures of one who speaks, at two: {report}"
+    );
+    // Two tracks of each publisher and of the ten who are there at once, the data channels', and two to spare.
+    let sections = number(&report, "/sdp/most_sections");
+    assert!((22.0..=27.0).contains(&sections), "{report}");
+}
+
+#[test]
 fn a_server_that_runs_is_loaded_with_the_credentials_of_the_environment() {
     let home = tempfile::tempdir().unwrap();
     let mut server = Running::start(rotunda(home.path()).arg("dev").args(FREE));
@@ -130,6 +154,7 @@ fn options_that_make_no_sense_are_told_so() {
         (&["--codec", "none", "--no-audio"], "--no-audio"),
         (&["--codec", "none,vp8"], "--codec"),
         (&["--loss", "101"], "--loss"),
+        (&["--target", "janus", "--passing", "1"], "--passing"),
         (&["--duration", "0"], "--duration"),
         (&["--url", "https://example.com"], "--url"),
         (&["--url", "http://127.0.0.1:1"], "rotunda env"),

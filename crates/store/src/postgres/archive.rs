@@ -70,12 +70,22 @@ impl PostgresImport {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, ArchiveError> {
         let session = owned(&Connector::new(url.clone())?).await?;
-        let db = &session.db;
-        schema::migrate(db).await?;
-        db.command(PATIENT).await?;
-        empty(db).await?;
-        let moved = fill(db, archive, progress).await?;
-        Ok(Self { session, moved })
+        let filled = async {
+            let db = &session.db;
+            schema::migrate(db).await?;
+            db.command(PATIENT).await?;
+            empty(db).await?;
+            fill(db, archive, progress).await
+        };
+        match filled.await {
+            Ok(moved) => Ok(Self { session, moved }),
+            Err(error) => {
+                // Where it fails the connection is broken, and all is undone by its end.
+                session.db.command("ROLLBACK").await.ok();
+                session.give_back().await;
+                Err(error)
+            }
+        }
     }
 
     /// What was moved.
@@ -106,7 +116,9 @@ impl PostgresImport {
     /// The database failed. Whether the rows are there is not known only if the connection broke: then the next import
     /// finds out, since it needs an empty database.
     pub async fn commit(self) -> Result<(), StoreError> {
-        self.session.db.command("COMMIT").await
+        let committed = self.session.db.command("COMMIT").await;
+        self.session.give_back().await;
+        committed
     }
 }
 

@@ -91,14 +91,19 @@ impl Session {
         }))
     }
 
+    /// Ends the session. Were it only dropped, the next who wants the lock would be refused until the database has noticed. Where
+    /// it cannot be said, the database notices.
+    pub(super) async fn give_back(self) {
+        self.db.query("SELECT pg_advisory_unlock($1)", &[&KEY]).await.ok();
+    }
+
     /// Holds the lock for as long as the store lives, with another session if this one is lost.
     pub(super) async fn keep(mut self, connector: &Connector, lock: &Lock, end: &Notify) {
         loop {
             tokio::select! {
                 () = self.db.closed() => {}
                 () = end.notified() => {
-                    // Else the next server would wait until the system has noticed.
-                    self.db.query("SELECT pg_advisory_unlock($1)", &[&KEY]).await.ok();
+                    self.give_back().await;
                     return;
                 }
             }

@@ -124,7 +124,9 @@ impl PostgresStore {
     /// As [`PostgresStore::open`].
     pub async fn migrate(url: &DatabaseUrl) -> Result<(u32, u32), StoreError> {
         let session = owned(&Connector::new(url.clone())?).await?;
-        schema::migrate(&session.db).await
+        let migrated = schema::migrate(&session.db).await;
+        session.give_back().await;
+        migrated
     }
 
     /// All accounts and all keys in the database, oldest first, also while a server has it. Changes nothing.

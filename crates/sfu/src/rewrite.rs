@@ -6,8 +6,6 @@
 
 use std::collections::VecDeque;
 
-use crate::limits;
-
 /// The first number of a stream: small, so that the receiver's rollover counter is 0 (RFC 3711
 /// section 3.3.1), and with room below for packets that arrive late.
 const FIRST_OUT: u64 = 1024;
@@ -15,8 +13,8 @@ const FIRST_OUT: u64 = 1024;
 /// How far before the first packet late ones are let in.
 const BACKFILL: u64 = 256;
 
-/// Numbers remembered as used; later ones than this are refused, as by the sealer. A power of two.
-const WINDOW: u64 = 64 * limits::SRTP_WINDOW_WORDS as u64;
+/// Numbers remembered as used; later ones than this are refused. A power of two.
+const WINDOW: u64 = 4096;
 
 /// Offsets remembered for late packets of before a drop.
 const SEGMENTS_MAX: usize = 32;
@@ -24,11 +22,10 @@ const SEGMENTS_MAX: usize = 32;
 /// Sequence numbers of one stream towards one subscriber.
 #[derive(Debug, Clone)]
 pub(crate) struct SequenceMap {
-    latest: Option<Segment>,
-    /// Those before, newest last.
-    earlier: VecDeque<Segment>,
+    /// Newest last.
+    segments: VecDeque<Segment>,
     highest_out: Option<u64>,
-    used: [u64; limits::SRTP_WINDOW_WORDS],
+    used: Box<[u64; (WINDOW / 64) as usize]>,
 }
 
 /// From `first_in` on, `first_in` becomes `first_out`; up to where the next one begins.
@@ -41,23 +38,22 @@ struct Segment {
 impl SequenceMap {
     pub(crate) fn new() -> Self {
         Self {
-            latest: None,
-            earlier: VecDeque::new(),
+            segments: VecDeque::new(),
             highest_out: None,
-            used: [0; limits::SRTP_WINDOW_WORDS],
+            used: Box::new([0; (WINDOW / 64) as usize]),
         }
     }
 
     /// Reads what the next packet will need.
     pub(crate) fn touch(&self) -> u64 {
         let next = self.highest_out.map_or(0, |highest| highest + 1);
-        let segment = self.latest.map_or(0, |segment| segment.first_in);
+        let segment = self.segments.back().map_or(0, |segment| segment.first_in);
         segment ^ self.used[(next % WINDOW / 64) as usize]
     }
 
     /// Another source begins, with this packet; numbers go on behind the highest given out.
     pub(crate) fn start(&mut self, first_in: u64) {
-        self.stop();
+        self.segments.clear();
         let segment = match self.highest_out {
             Some(highest) => Segment {
                 first_in,
@@ -71,45 +67,39 @@ impl SequenceMap {
                 }
             }
         };
-        self.latest = Some(segment);
+        self.segments.push_back(segment);
     }
 
     /// No source any more.
     pub(crate) fn stop(&mut self) {
-        self.latest = None;
-        self.earlier.clear();
+        self.segments.clear();
     }
 
     /// The number of a packet, each once; `None` if it comes too late or was there before.
     pub(crate) fn map(&mut self, sequence: u64) -> Option<u64> {
-        let mut next = self.latest?;
-        if next.first_in <= sequence {
-            let out = next.first_out + (sequence - next.first_in);
-            return self.claim(out).then_some(out);
+        let index = self.segments.iter().rposition(|segment| segment.first_in <= sequence)?;
+        let segment = self.segments[index];
+        let out = segment.first_out + (sequence - segment.first_in);
+        if self.segments.get(index + 1).is_some_and(|next| out >= next.first_out) {
+            return None;
         }
-        for segment in self.earlier.iter().rev() {
-            if segment.first_in <= sequence {
-                let out = segment.first_out + (sequence - segment.first_in);
-                return (out < next.first_out && self.claim(out)).then_some(out);
-            }
-            next = *segment;
-        }
-        None
+        self.claim(out).then_some(out)
     }
 
     /// A packet is dropped on purpose: those behind it close the gap. A late one is only left out,
     /// as its successors may have been sent.
     pub(crate) fn skip(&mut self, sequence: u64) {
-        let Some(last) = self.latest else { return };
+        let Some(last) = self.segments.back().copied() else {
+            return;
+        };
         let out = last.first_out + sequence.saturating_sub(last.first_in);
         if sequence < last.first_in || self.highest_out.is_some_and(|highest| out <= highest) {
             return;
         }
-        if self.earlier.len() + 1 == SEGMENTS_MAX {
-            self.earlier.pop_front();
+        if self.segments.len() == SEGMENTS_MAX {
+            self.segments.pop_front();
         }
-        self.earlier.push_back(last);
-        self.latest = Some(Segment {
+        self.segments.push_back(Segment {
             first_in: sequence + 1,
             first_out: out,
         });

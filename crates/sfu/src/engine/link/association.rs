@@ -70,8 +70,7 @@ pub(super) enum Told {
 
 /// One association.
 pub(super) struct Association {
-    /// Large, and of no use while media flows: not among what each packet reads.
-    dtls: Option<Box<Dtls>>,
+    dtls: Option<Dtls>,
     identity: Identity,
     role: DtlsRole,
     announced: Fingerprint,
@@ -116,7 +115,7 @@ impl Association {
         let mut dtls = Dtls::new_12(self.identity.config.clone(), self.identity.certificate.clone(), now);
         dtls.set_active(self.role == DtlsRole::Client);
         dtls.handle_timeout(now).map_err(failed)?;
-        self.dtls = Some(Box::new(dtls));
+        self.dtls = Some(dtls);
         Ok(())
     }
 

@@ -23,8 +23,6 @@ pub struct Source {
     pub next: Instant,
     /// Frames are counted, not sent.
     pub silent: bool,
-    /// How loud its packets say that they are, dBov (RFC 6464).
-    pub level: i8,
     /// What is in it.
     pub media: Media,
 }
@@ -56,9 +54,6 @@ pub enum Media {
         key: bool,
     },
 }
-
-/// The level of speech.
-pub const SPEECH_DBOV: i8 = -30;
 
 impl Source {
     /// The next frame is a key frame, if there are such.
@@ -109,7 +104,7 @@ impl Source {
             self.sequence += 1;
             finish(&mut payload);
             let values = ExtensionValues {
-                audio_level: Some(self.level),
+                audio_level: Some(-30),
                 voice_activity: Some(true),
                 ..ExtensionValues::default()
             };

@@ -9,7 +9,6 @@ use crate::codec::PayloadMap;
 use crate::engine::{Bindings, Engines, SendHandle};
 use crate::forwarder::Forwarder;
 use crate::keyframe::KeyframeBudget;
-use crate::loudest::Standing;
 use crate::track::{Track, TrackKey};
 use crate::transport::SendSlot;
 use crate::{Route, RouteMedia, TransportId};
@@ -104,7 +103,6 @@ impl<E: Engines> Plane<E> {
                         source: None,
                         map,
                         keyframes: KeyframeBudget::new(now),
-                        standing: Standing::default(),
                     };
                     transport.sends.insert(slot.binding.stream, slot);
                 }
@@ -184,7 +182,6 @@ impl<E: Engines> Plane<E> {
             return;
         }
         slot.source = Some((source, key));
-        slot.standing = Standing::default();
         slot.forwarder.attach();
         track.subscribers.push((id, stream));
         if transport.is_up() {

@@ -5,7 +5,6 @@ mod address;
 mod addresses;
 mod call;
 mod channels;
-mod crowd;
 mod hostile;
 mod layers;
 mod loss;

@@ -38,7 +38,6 @@ mod track;
 mod transport;
 mod udp;
 mod wire;
-mod wheel;
 mod worker;
 
 use std::io;

@@ -12,6 +12,8 @@ pub(crate) struct KeyframeRequests {
     /// Requests since the last demand: the pauses between them double, so that a silent camera is
     /// not asked twice a second for ever.
     repeats: u32,
+    /// Somebody was out of reach when the last one came, and does not wait as long as others.
+    urgent: bool,
 }
 
 impl KeyframeRequests {
@@ -20,6 +22,7 @@ impl KeyframeRequests {
             wanted: false,
             asked: None,
             repeats: 0,
+            urgent: false,
         }
     }
 
@@ -27,6 +30,11 @@ impl KeyframeRequests {
     pub(crate) fn demand(&mut self) {
         self.wanted = true;
         self.repeats = 0;
+    }
+
+    /// Whoever demands the next was out of reach when the last one came.
+    pub(crate) fn hurry(&mut self) {
+        self.urgent = true;
     }
 
     /// Somebody still waits for one.
@@ -44,6 +52,7 @@ impl KeyframeRequests {
     /// One arrived: what was wanted is there.
     pub(crate) fn arrived(&mut self) {
         self.wanted = false;
+        self.urgent = false;
         self.repeats = 0;
     }
 
@@ -58,12 +67,14 @@ impl KeyframeRequests {
         let doubled = limits::KEYFRAME_INTERVAL_MIN * (1 << self.repeats.saturating_sub(1).min(8));
         let pause = match is_behind {
             true => limits::KEYFRAME_INTERVAL_MAX,
+            false if self.urgent => limits::KEYFRAME_INTERVAL_URGENT,
             false => doubled.min(limits::KEYFRAME_INTERVAL_MAX),
         };
         let resting = self.asked.is_some_and(|at| now.saturating_duration_since(at) < pause);
         if !self.wanted || resting {
             return false;
         }
+        self.urgent = false;
         self.repeats = self.repeats.saturating_add(1);
         self.asked = Some(now);
         true
@@ -158,6 +169,22 @@ mod tests {
         assert!(requests.take_due(false, at(1499)));
         requests.arrived();
         assert!(!requests.take_due(false, at(60_000)));
+    }
+
+    #[test]
+    fn who_was_out_of_reach_waits_less_long() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut requests = KeyframeRequests::new();
+        requests.demand();
+        assert!(requests.take_due(false, start));
+        requests.arrived();
+        requests.hurry();
+        requests.demand();
+        assert!(!requests.take_due(false, at(99)) && requests.take_due(false, at(100)));
+        requests.demand();
+        assert!(!requests.take_due(false, at(599)), "once");
+        assert!(requests.take_due(false, at(600)));
     }
 
     #[test]

@@ -145,6 +145,9 @@ pub(crate) const CHECK_GAP: Duration = Duration::from_secs(4);
 /// publisher bits.
 pub(crate) const KEYFRAME_INTERVAL_MIN: Duration = Duration::from_millis(500);
 
+/// The same for a subscriber that was out of reach when the last key frame came.
+pub(crate) const KEYFRAME_INTERVAL_URGENT: Duration = Duration::from_millis(100);
+
 /// Longest pause between repeated requests that nobody answered.
 pub(crate) const KEYFRAME_INTERVAL_MAX: Duration = Duration::from_secs(4);
 

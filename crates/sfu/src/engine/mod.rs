@@ -74,6 +74,10 @@ pub(crate) trait Engine: Send {
     /// Asks the client for a key frame of a stream.
     fn request_keyframe(&mut self, stream: RecvHandle);
 
+    /// Packets were lost for a while, both ways, and key frames are asked for: what was missed or sent before is not repaired
+    /// any more. It would be shown late, or not at all.
+    fn path_changed(&mut self) {}
+
     /// Opens a data channel by DCEP; [`Output::ChannelOpen`] follows.
     fn open_channel(&mut self, label: &str, reliability: Reliability) -> ChannelHandle;
 

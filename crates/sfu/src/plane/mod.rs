@@ -413,6 +413,7 @@ impl<E: Engines> Plane<E> {
         if kind == Kind::Rtcp || (self.backlog.is_empty() && !self.is_turn_full()) {
             return self.receive_allowed(id, datagram, now);
         }
+        self.notice_return(id, now);
         if self.allows(id, datagram, now)
             && let Some(transport) = self.transports.get(&id)
         {
@@ -422,8 +423,17 @@ impl<E: Engines> Plane<E> {
 
     /// A datagram of a client, unless it has sent more than it may.
     fn receive_allowed(&mut self, id: TransportId, datagram: &[u8], now: Instant) {
+        self.notice_return(id, now);
         if self.allows(id, datagram, now) {
             self.receive(id, datagram, now);
+        }
+    }
+
+    /// Media may come back before the next check does.
+    fn notice_return(&mut self, id: TransportId, now: Instant) {
+        let is_back = |transport: &Transport<_>| transport.is_up() && transport.was_dark(now);
+        if self.transports.get(&id).is_some_and(is_back) {
+            self.path_changed(id, now);
         }
     }
 

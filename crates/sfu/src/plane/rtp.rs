@@ -266,6 +266,15 @@ impl<E: Engines> Plane<E> {
     /// A transport is reached on a new path, or again: what it receives needs key frames, and so
     /// does what it sends, since packets and requests were lost on the old path.
     pub(super) fn path_changed(&mut self, id: TransportId, now: Instant) {
+        let told = self.transports.get_mut(&id).map(|transport| {
+            transport.engine.call(|engine| {
+                engine.path_changed();
+                Ok(())
+            })
+        });
+        if let Some(Err(error)) = told {
+            return self.failed.push((id, error));
+        }
         let mut published = Vec::new();
         let is_behind = self.strain.is_behind(now);
         for (key, track) in &mut self.tracks {
@@ -288,15 +297,22 @@ impl<E: Engines> Plane<E> {
             return;
         };
         // A client that moves back and forth asks for a key frame each time, too.
-        let keys: Vec<TrackKey> = transport
+        let keys: Vec<(TrackKey, bool)> = transport
             .sends
             .values_mut()
             .filter_map(|slot| {
                 let (_, key) = slot.source?;
-                slot.keyframes.take(now).then_some(key)
+                let was_sent_some = slot.forwarder.layer().is_some();
+                slot.keyframes.take(now).then_some((key, was_sent_some))
             })
             .collect();
-        for key in keys {
+        for (key, is_urgent) in keys {
+            let layers = self.tracks.get_mut(&key).map(|track| (track.target, &mut track.layers));
+            if let Some(layer) = layers.and_then(|(target, layers)| layers.get_mut(target))
+                && is_urgent
+            {
+                layer.keyframes.hurry();
+            }
             self.demand_keyframe(key, now);
         }
     }

@@ -28,6 +28,7 @@ struct Notes {
     sent: Vec<(String, SendHandle, SendPacket)>,
     keyframes: Vec<(String, RecvHandle)>,
     received: Vec<(String, Vec<u8>)>,
+    moved: Vec<String>,
 }
 
 struct Notebooks(Arc<Mutex<Notes>>);
@@ -150,6 +151,10 @@ impl Engine for Notebook {
 
     fn request_keyframe(&mut self, stream: RecvHandle) {
         self.notes.lock().unwrap().keyframes.push((self.name.clone(), stream));
+    }
+
+    fn path_changed(&mut self) {
+        self.notes.lock().unwrap().moved.push(self.name.clone());
     }
 
     fn open_channel(&mut self, _: &str, _: Reliability) -> ChannelHandle {
@@ -452,6 +457,41 @@ fn silence_interrupts_and_a_check_brings_back() {
             Event::Connected { .. }
         ]
     ));
+}
+
+#[test]
+fn who_comes_back_out_of_the_dark_gets_key_frames_before_the_next_check() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.join(2, 2);
+    world.watch(2, 1);
+    world.watch(1, 2);
+    for id in [1, 2] {
+        world.datagram(id, &media(id as u8, 1, &[0x10, 0, 0]));
+    }
+    let asked = |world: &World| std::mem::take(&mut world.notes.lock().unwrap().keyframes);
+    let moved = |world: &World| std::mem::take(&mut world.notes.lock().unwrap().moved);
+    let names = |asked: Vec<(String, RecvHandle)>| asked.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    asked(&world);
+    moved(&world);
+    world.now += limits::CHECK_GAP;
+    world.datagram(1, &media(1, 2, &[0x11, 0, 0]));
+    assert!(asked(&world).is_empty() && moved(&world).is_empty(), "a pause");
+    world.now += limits::CHECK_GAP + Duration::from_millis(1);
+    world.datagram(1, &media(1, 3, &[0x11, 0, 0]));
+    // What it sends, and what it is sent.
+    assert_eq!(moved(&world), ["c1"]);
+    assert_eq!(names(asked(&world)), ["c1", "c2"]);
+    world.datagram(2, &media(2, 2, &[0x10, 0, 0]));
+    world.datagram(1, &media(1, 4, &[0x11, 0, 0]));
+    // The other was out of reach as well when the key frame of the first came, and does not wait.
+    assert_eq!(moved(&world), ["c2"]);
+    asked(&world);
+    world.now += limits::KEYFRAME_INTERVAL_URGENT;
+    world.datagram(1, &media(1, 5, &[0x11, 0, 0]));
+    assert!(moved(&world).is_empty());
+    world.plane.finish_turn(world.now);
+    assert_eq!(names(asked(&world)), ["c1"]);
 }
 
 #[test]

@@ -85,6 +85,11 @@ mod link_alone {
     }
 
     #[test]
+    fn nothing_is_repaired_over_a_change_of_the_path() {
+        super::repair::nothing_is_repaired_over_a_change_of_the_path(&LinkEngines::new().unwrap());
+    }
+
+    #[test]
     fn replayed_reports_are_ignored() {
         super::forgery::replayed_reports_are_ignored(&LinkEngines::new().unwrap());
     }

@@ -183,3 +183,49 @@ pub(super) fn losses_are_repaired_soon<F: Engines>(engines: &F) {
         assert!(late.len() >= 1490 && at(0.99) < Duration::from_millis(120), "{way}");
     }
 }
+
+/// After an outage a key frame comes. What was lost in it would be shown late, and browsers then show late for seconds what
+/// follows, too.
+pub(super) fn nothing_is_repaired_over_a_change_of_the_path<F: Engines>(engines: &F) {
+    for changes in [false, true] {
+        let mut world = World::new(engines, DtlsRole::Server, both_ways);
+        world.connect();
+        world.order(Order::Video {
+            ssrcs: vec![CAM],
+            payload_type: 96,
+            video: Video::new(3, 500, 1),
+        });
+        let (cam, seen) = (world.layer(1), world.stream(1));
+        assert!(world.until(|world| world.sequences(cam).len() > 30));
+        world.send(seen, 96, 30);
+        world.run(Duration::from_millis(200));
+        world.fate = Box::new(|_, datagram| usize::from(!is_rtp_of(datagram, CAM) && !is_rtp_of(datagram, SEEN)));
+        let lost = world.send(seen, 96, 10);
+        world.run(Duration::from_millis(500));
+        let before = *world.sequences(cam).last().unwrap();
+        if changes {
+            world.engine.path_changed();
+        }
+        world.fate = Box::new(|_, _| 1);
+        let next = world.send(seen, 96, 10);
+        world.run(Duration::from_secs(1));
+        let after: BTreeSet<u64> = world
+            .sequences(cam)
+            .into_iter()
+            .filter(|sequence| *sequence > before)
+            .collect();
+        let again = world
+            .heard
+            .of(SEEN)
+            .iter()
+            .filter(|packet| (lost..next).contains(&packet.sequence))
+            .count();
+        let gap = after.first().unwrap() - before;
+        assert!(after.len() > 20);
+        match changes {
+            // The control.
+            false => assert!(gap == 1 && again == 10, "{gap}, {again}"),
+            true => assert!(gap > 10 && again == 0, "{gap}, {again}"),
+        }
+    }
+}

@@ -194,6 +194,13 @@ impl Inbound {
         }
     }
 
+    /// What is missing is not asked for.
+    pub(super) fn miss_nothing(&mut self) {
+        for stream in self.streams.iter_mut() {
+            stream.missing = Missing::default();
+        }
+    }
+
     pub(super) fn set_round_trip(&mut self, measured: Duration) {
         self.round_trip = Some(measured);
     }

@@ -420,6 +420,11 @@ impl Engine for Link {
         self.inbound.request_keyframe(stream);
     }
 
+    fn path_changed(&mut self) {
+        self.inbound.miss_nothing();
+        self.outbound.keep_nothing();
+    }
+
     fn open_channel(&mut self, label: &str, reliability: Reliability) -> ChannelHandle {
         self.moved = true;
         self.channels.open(label, reliability)

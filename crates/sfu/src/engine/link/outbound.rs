@@ -111,6 +111,11 @@ impl Outbound {
         }
     }
 
+    /// What was sent is not sent again.
+    pub(super) fn keep_nothing(&mut self) {
+        self.streams.iter_mut().for_each(SendStream::keep_nothing);
+    }
+
     /// Adds the stream of a section; `None` if its SSRC was given up before, or may have been.
     pub(super) fn add(&mut self, section: &Section, send: &Send) -> Option<SendHandle> {
         if ssrcs(send.layer).any(|ssrc| ssrc <= self.settled) {
@@ -369,6 +374,14 @@ impl SendStream {
                 };
                 history.keep(sent, now);
             }
+        }
+    }
+
+    fn keep_nothing(&mut self) {
+        match &mut self.repair {
+            Repair::None => {}
+            Repair::Same(ring) => *ring = ResendRing::default(),
+            Repair::Rtx { history, .. } => *history = History::default(),
         }
     }
 

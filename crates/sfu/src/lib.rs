@@ -38,6 +38,7 @@ mod track;
 mod transport;
 mod udp;
 mod wire;
+mod wheel;
 mod worker;
 
 use std::io;

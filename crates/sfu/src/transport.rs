@@ -18,6 +18,7 @@ use crate::keyframe::KeyframeBudget;
 use crate::limits;
 use crate::track::TrackKey;
 use crate::wire::Kind;
+use crate::wheel::Timer;
 use crate::{Route, TransportId};
 
 /// An engine whose panics end its transport and nothing else.
@@ -93,7 +94,7 @@ pub(crate) struct Transport<E> {
     pub(crate) channels: Channels,
     /// When the engine wants to be called, and the entry in the plane's timer table, never later.
     pub(crate) deadline: Option<Instant>,
-    pub(crate) timer: Option<Instant>,
+    pub(crate) timer: Option<Timer>,
     /// When anything came from it last.
     pub(crate) last_heard: Option<Instant>,
     /// Payload types of sound, a bit each.

@@ -38,6 +38,7 @@ use crate::udp::{Flushed, Outbox};
 use crate::wire::Kind;
 use crate::{Command, Event, LostReason, Route, TransportId};
 
+use crate::wheel::Wheel;
 /// How often what has no timer of its own is looked at: layers, silence, old addresses.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -61,7 +62,7 @@ pub(crate) struct Plane<E: Engines> {
     listeners: HashMap<TransportId, BTreeSet<TransportId>>,
     by_address: HashMap<std::net::SocketAddr, TransportId>,
     by_ufrag: HashMap<String, TransportId>,
-    timers: BTreeSet<(Instant, TransportId)>,
+    timers: Wheel,
     next_tick: Instant,
     handshakes: VecDeque<(TransportId, Vec<u8>)>,
     early_hellos: EarlyHellos,
@@ -96,7 +97,7 @@ impl<E: Engines> Plane<E> {
             listeners: HashMap::new(),
             by_address: HashMap::new(),
             by_ufrag: HashMap::new(),
-            timers: BTreeSet::new(),
+            timers: Wheel::new(now),
             next_tick: now + TICK,
             handshakes: VecDeque::new(),
             early_hellos: EarlyHellos::default(),
@@ -197,8 +198,8 @@ impl<E: Engines> Plane<E> {
     /// When the next turn has to be, at the latest.
     pub(crate) fn next_deadline(&self) -> Instant {
         self.timers
-            .first()
-            .map_or(self.next_tick, |(at, _)| self.next_tick.min(*at))
+            .next_at()
+            .map_or(self.next_tick, |at| self.next_tick.min(at))
     }
 
     /// Runs what is due and everything that this turn touched.
@@ -607,8 +608,8 @@ impl<E: Engines> Plane<E> {
                 self.by_ufrag.remove(ufrag);
             }
         }
-        if let Some(at) = transport.timer {
-            self.timers.remove(&(at, id));
+        if let Some(timer) = transport.timer {
+            self.timers.take_out(timer);
         }
         self.handshakes.retain(|(waiting, _)| *waiting != id);
         // An engine that panicked may panic once more when it is dropped.
@@ -634,8 +635,7 @@ impl<E: Engines> Plane<E> {
     }
 
     fn run_timers(&mut self, now: Instant) {
-        while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
-            self.timers.remove(&(at, id));
+        while let Some(id) = self.timers.pop(now) {
             let Some(transport) = self.transports.get_mut(&id) else {
                 continue;
             };
@@ -657,17 +657,20 @@ impl<E: Engines> Plane<E> {
         }
     }
 
-    /// Entries of the timer table are only ever moved forward; one that fires early is set again.
+    /// Timers are only ever moved forward; one that fires early is set again.
     fn set_deadline(&mut self, id: TransportId, at: Instant) {
         let Some(transport) = self.transports.get_mut(&id) else {
             return;
         };
         transport.deadline = Some(at);
-        if transport.timer.is_none_or(|timer| at < timer) {
-            if let Some(timer) = transport.timer.replace(at) {
-                self.timers.remove(&(timer, id));
+        match transport.timer {
+            Some(timer) if !self.timers.is_before(at, timer) => {}
+            before => {
+                if let Some(timer) = before {
+                    self.timers.take_out(timer);
+                }
+                transport.timer = Some(self.timers.set(id, at));
             }
-            self.timers.insert((at, id));
         }
     }
 

@@ -11,7 +11,7 @@ use crate::frames::{Clip, Opus, Playing};
 use crate::link::{Conditions, splitmix};
 use crate::peer::Identity;
 use crate::plan::{AUDIO, Plan, video_layers};
-use crate::source::{self, Source};
+use crate::source::{self, SPEECH_DBOV, Source};
 
 /// The clips of a run, and who sends what of them.
 #[derive(Debug, Clone)]
@@ -92,6 +92,7 @@ impl Media {
                     timestamp: seed as u32,
                     next: now,
                     silent: false,
+                    level: SPEECH_DBOV,
                     media,
                 });
             }

@@ -23,6 +23,8 @@ pub struct Source {
     pub next: Instant,
     /// Frames are counted, not sent.
     pub silent: bool,
+    /// How loud its packets say that they are, dBov (RFC 6464).
+    pub level: i8,
     /// What is in it.
     pub media: Media,
 }
@@ -54,6 +56,9 @@ pub enum Media {
         key: bool,
     },
 }
+
+/// The level of speech.
+pub const SPEECH_DBOV: i8 = -30;
 
 impl Source {
     /// The next frame is a key frame, if there are such.
@@ -104,7 +109,7 @@ impl Source {
             self.sequence += 1;
             finish(&mut payload);
             let values = ExtensionValues {
-                audio_level: Some(-30),
+                audio_level: Some(self.level),
                 voice_activity: Some(true),
                 ..ExtensionValues::default()
             };

@@ -29,6 +29,8 @@ pub const MEDIA_REGION_LEN_MAX: usize = 32;
 pub const MEDIA_WORKERS: RangeInclusive<u32> = 0..=64;
 /// Media workers that are started without being asked for, so that the ports to open are known beforehand.
 pub const MEDIA_WORKERS_DEFAULT_MAX: u32 = 8;
+/// Tracks of sound that a participant may be sent at once; 0 is as many as it subscribes to.
+pub const LOUDEST_AUDIO: RangeInclusive<u32> = 0..=1000;
 /// Candidates in an answer; further addresses of the machine are not advertised.
 pub const CANDIDATES_MAX: usize = 10;
 

@@ -306,6 +306,7 @@ async fn start_media(settings: &Settings, wait: Duration) -> Result<Media, Start
     let config = SfuConfig {
         binds: settings.media_addrs.clone(),
         engine: settings.media_engine,
+        loudest_audio: settings.loudest_audio,
     };
     let began = Instant::now();
     loop {

@@ -86,6 +86,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         SfuConfig {
             binds: vec!["127.0.0.1:0".parse()?],
             engine: shape.engine,
+            loudest_audio: None,
         },
         |_| {},
     )?;
@@ -226,6 +227,7 @@ fn sources(shape: &Shape, number: u64, session: &NegotiatedSession, clip: &Arc<C
         timestamp: 0,
         next: Instant::now(),
         silent: false,
+        level: load::source::SPEECH_DBOV,
         media: match section.kind {
             MediaKind::Audio => Media::Audio {
                 opus: Opus::new(shape.sound),

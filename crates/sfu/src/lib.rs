@@ -25,6 +25,7 @@ mod ice;
 pub mod in_memory;
 mod keyframe;
 mod limits;
+mod loudest;
 #[cfg(feature = "measuring")]
 #[doc(hidden)]
 pub mod measure;
@@ -37,12 +38,13 @@ mod stun;
 mod track;
 mod transport;
 mod udp;
-mod wire;
 mod wheel;
+mod wire;
 mod worker;
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -67,6 +69,9 @@ pub struct SfuConfig {
     pub binds: Vec<SocketAddr>,
     /// What carries the transports.
     pub engine: MediaEngine,
+    /// To a receiver of more sound than this, the loudest so many are sent, and for a while those who were among them. `None`
+    /// sends all.
+    pub loudest_audio: Option<NonZeroUsize>,
 }
 
 /// Which engine carries the transports: DTLS, SRTP, RTCP and data channels.
@@ -201,24 +206,24 @@ impl Sfu {
         match config.engine {
             MediaEngine::Own => {
                 let engines = LinkEngines::new().map_err(io::Error::other)?;
-                Self::start_with(engines, &config.binds, on_event)
+                Self::start_with(engines, &config, on_event)
             }
             #[cfg(feature = "library-engine")]
             MediaEngine::Library => {
                 let engines = RtcEngines::new().map_err(io::Error::other)?;
-                Self::start_with(engines, &config.binds, on_event)
+                Self::start_with(engines, &config, on_event)
             }
         }
     }
 
     fn start_with<E: Engines + Clone>(
         engines: E,
-        binds: &[SocketAddr],
+        config: &SfuConfig,
         on_event: impl Fn(Event) + Clone + Send + 'static,
     ) -> Result<Self, StartError> {
         let bind = |addr: &SocketAddr| Bound::new(*addr).map_err(|source| StartError::Bind { addr: *addr, source });
         // All or nothing: no thread before every port is had.
-        let bound = binds.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let bound = config.binds.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
         if let Some(granted) = bound.first().and_then(|first| first.receive_buffer().ok())
             && granted < limits::SOCKET_BUFFER_ENOUGH_BYTES
         {
@@ -228,7 +233,9 @@ impl Sfu {
                 limits::SOCKET_BUFFER_BYTES
             );
         }
-        let start = |(number, bound)| MediaWorker::start(number, bound, engines.clone(), on_event.clone());
+        let start = |(number, bound)| {
+            MediaWorker::start(number, bound, engines.clone(), config.loudest_audio, on_event.clone())
+        };
         Ok(Self {
             fingerprint: engines.fingerprint(),
             workers: bound.into_iter().enumerate().map(start).collect::<io::Result<_>>()?,

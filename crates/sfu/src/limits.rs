@@ -134,6 +134,15 @@ pub(crate) const SENT_PACKETS_MAX: usize = 2048;
 /// Layers of one track; more are ignored.
 pub(crate) const LAYERS_MAX: usize = 4;
 
+/// How often it is chosen whose sound is sent in a crowd.
+pub(crate) const LOUDEST_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Whoever was among the loudest is sent for so long after.
+pub(crate) const LOUDEST_HOLD: Duration = Duration::from_secs(2);
+
+/// Sound without packets for this long is silent.
+pub(crate) const SOUND_SILENT_AFTER: Duration = Duration::from_millis(400);
+
 /// A layer without packets for this long is not chosen any more.
 pub(crate) const LAYER_SILENT_AFTER: Duration = Duration::from_millis(1000);
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -33,13 +34,14 @@ impl MediaWorker {
         number: usize,
         bound: Bound,
         engines: E,
+        loudest: Option<NonZeroUsize>,
         on_event: impl Fn(Event) + Send + 'static,
     ) -> io::Result<Self> {
         let local = bound.local_addr();
         let wake = Arc::new(Wake::new()?);
         let stats = Arc::new(SharedStats::default());
         let (sender, commands) = mpsc::channel();
-        let plane = Plane::new(engines, on_event, Instant::now());
+        let plane = Plane::new(engines, on_event, Instant::now()).with_loudest(loudest);
         let (worker_wake, worker_stats) = (wake.clone(), stats.clone());
         let run = move || {
             Worker {

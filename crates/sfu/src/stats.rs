@@ -72,6 +72,8 @@ counters! {
     dropped_no_codec,
     /// Packets of layers that a subscriber was not sent, and those that came too late.
     dropped_not_forwarded,
+    /// Packets of sound that was not among the loudest for a subscriber.
+    dropped_quiet,
     /// Datagrams that the kernel refused to send.
     dropped_send,
     /// Data-channel messages over a bound.

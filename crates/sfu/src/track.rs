@@ -9,6 +9,7 @@ use crate::clock::StreamClock;
 use crate::engine::{ReceiveBinding, RecvHandle, SendHandle};
 use crate::keyframe::KeyframeRequests;
 use crate::limits;
+use crate::loudest::Loudness;
 
 /// Names a track in the plane; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +26,8 @@ pub(crate) struct Track {
     /// The layer that subscribers should have.
     pub(crate) target: usize,
     pub(crate) subscribers: Vec<(TransportId, SendHandle)>,
+    /// Of sound.
+    pub(crate) loudness: Loudness,
     /// In which sending there is the beginning of a frame whose end has not come.
     open_in: Option<u64>,
 }
@@ -83,6 +86,7 @@ impl Track {
             layers: binding.layers.iter().map(layer).collect(),
             target: 0,
             subscribers: Vec::new(),
+            loudness: Loudness::default(),
             open_in: None,
         }
     }

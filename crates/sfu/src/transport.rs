@@ -16,9 +16,10 @@ use crate::forwarder::Forwarder;
 use crate::ice::IceLite;
 use crate::keyframe::KeyframeBudget;
 use crate::limits;
+use crate::loudest::Standing;
 use crate::track::TrackKey;
-use crate::wire::Kind;
 use crate::wheel::Timer;
+use crate::wire::Kind;
 use crate::{Route, TransportId};
 
 /// An engine whose panics end its transport and nothing else.
@@ -92,7 +93,7 @@ pub(crate) struct Transport<E> {
     pub(crate) send_ids: HashMap<Arc<str>, SendHandle>,
     pub(crate) routes: HashMap<TransportId, Vec<Route>>,
     pub(crate) channels: Channels,
-    /// When the engine wants to be called, and the entry in the plane's timer table, never later.
+    /// When the engine wants to be called, and its timer, never later.
     pub(crate) deadline: Option<Instant>,
     pub(crate) timer: Option<Timer>,
     /// When anything came from it last.
@@ -105,6 +106,8 @@ pub(crate) struct Transport<E> {
     pub(crate) waiting_handshakes: usize,
     /// Something was sent through it in this turn.
     pub(crate) dirty: bool,
+    /// Some sound is not sent to it.
+    pub(crate) has_quiet: bool,
 }
 
 /// The payload types of sound in a session, a bit each. They mean the same in all sections.
@@ -142,6 +145,8 @@ pub(crate) struct SendSlot {
     pub(crate) source: Option<(TransportId, TrackKey)>,
     pub(crate) map: PayloadMap,
     pub(crate) keyframes: KeyframeBudget,
+    /// Of sound.
+    pub(crate) standing: Standing,
 }
 
 impl<E> Transport<E> {

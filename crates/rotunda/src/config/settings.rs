@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub media_addrs: Vec<SocketAddr>,
     /// What carries the media.
     pub media_engine: MediaEngine,
+    /// Tracks of sound that a participant is sent, the loudest of those it subscribes to; `None`: all.
+    pub loudest_audio: Option<NonZeroUsize>,
     /// Where browsers send media; empty: found by [`Settings::candidates`].
     pub advertise: Vec<Advertised>,
     /// Scheme, host and port under which applications reach the server, without a slash at the
@@ -159,6 +162,7 @@ impl Settings {
             http_addr: local,
             media_addrs: vec![local; ephemeral_workers()],
             media_engine: ephemeral_engine(),
+            loudest_audio: None,
             advertise: Vec::new(),
             public_url: None,
             trusted_proxies: TrustedProxies::default(),
@@ -196,6 +200,7 @@ impl Settings {
         let media_addrs = media_addr
             .zip(media_workers)
             .and_then(|(first, workers)| reader.media_addrs(first, workers));
+        let loudest_audio = reader.number("loudest_audio", raw.loudest_audio.as_ref(), limits::LOUDEST_AUDIO);
         let media_engine = reader.media_engine(environment);
         let advertise = reader.each(
             "advertise_addr",
@@ -258,6 +263,7 @@ impl Settings {
             Some(http_addr),
             Some(media_addrs),
             Some(media_engine),
+            Some(loudest_audio),
             Some(session_timeout_s),
             Some(rooms),
             Some(door),
@@ -268,6 +274,7 @@ impl Settings {
             http_addr,
             media_addrs,
             media_engine,
+            loudest_audio,
             session_timeout_s,
             rooms,
             door,
@@ -283,6 +290,7 @@ impl Settings {
             http_addr,
             media_addrs,
             media_engine,
+            loudest_audio: NonZeroUsize::new(loudest_audio as usize),
             advertise,
             public_url,
             trusted_proxies: TrustedProxies(trusted_proxies),

@@ -28,6 +28,7 @@ fn nothing_written_gives_the_defaults() {
     assert_eq!(settings.http_addr.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.media_addrs[0].to_string(), "0.0.0.0:8081");
     assert_eq!(settings.media_engine, MediaEngine::Own);
+    assert_eq!(settings.loudest_audio, NonZeroUsize::new(24));
     assert_eq!(settings.session_timeout, Duration::from_secs(30));
     assert_eq!(settings.rooms.max_participants, 1000);
     assert_eq!(settings.door, DoorSettings::default());
@@ -101,6 +102,7 @@ fn numbers_have_their_ranges() {
         ("SESSION_TIMEOUT_S", "301", "a whole number from 5 to 300"),
         ("MAX_PARTICIPANTS", "0", "a whole number from 1 to 100000"),
         ("MEDIA_WORKERS", "65", "a whole number from 0 to 64"),
+        ("LOUDEST_AUDIO", "1001", "a whole number from 0 to 1000"),
         (
             "MAX_PARTICIPANT_DURATION_S",
             "599",
@@ -125,6 +127,8 @@ fn numbers_have_their_ranges() {
     }
     let settings = understand(&[("HOME", "/h"), ("ROTUNDA_REST_REQUESTS_PER_S", "0")]).unwrap();
     assert_eq!(settings.door.rest_requests_per_s, 0);
+    let settings = understand(&[("HOME", "/h"), ("ROTUNDA_LOUDEST_AUDIO", "0")]).unwrap();
+    assert_eq!(settings.loudest_audio, None, "all are sent");
     let region = faults(&[("ROTUNDA_MEDIA_REGION", &"r".repeat(limits::MEDIA_REGION_LEN_MAX + 1))]);
     assert_eq!(region.len(), 1);
 }

@@ -11,10 +11,12 @@
 mod data;
 mod routes;
 mod rtp;
+mod sound;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,19 +28,20 @@ use crate::backlog::{Backlog, Strain};
 use crate::channels::Channels;
 use crate::clock::PublisherClock;
 use crate::early::EarlyHellos;
-use crate::engine::{Engine, EngineError, Engines, Output, Polled, Received};
+use crate::engine::{Engine, EngineError, Engines, Output, Polled, Received, SendHandle};
 use crate::ice::{IceLite, Path};
 use crate::keyframe::KeyframePace;
 use crate::limits;
+use crate::loudest::Candidate;
 use crate::stats::Stats;
 use crate::stun::BindingRequest;
 use crate::track::{OpenFrames, Track, TrackKey};
 use crate::transport::{Allowance, Guarded, Phase, Transport, guard, sound};
 use crate::udp::{Flushed, Outbox};
+use crate::wheel::Wheel;
 use crate::wire::Kind;
 use crate::{Command, Event, LostReason, Route, TransportId};
 
-use crate::wheel::Wheel;
 /// How often what has no timer of its own is looked at: layers, silence, old addresses.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -64,6 +67,10 @@ pub(crate) struct Plane<E: Engines> {
     by_ufrag: HashMap<String, TransportId>,
     timers: Wheel,
     next_tick: Instant,
+    /// To how many tracks of sound each receiver is bounded, and when it is chosen next which.
+    loudest: Option<NonZeroUsize>,
+    next_choice: Instant,
+    candidates: Vec<Candidate<SendHandle>>,
     handshakes: VecDeque<(TransportId, Vec<u8>)>,
     early_hellos: EarlyHellos,
     backlog: Backlog,
@@ -86,6 +93,9 @@ pub(crate) struct Plane<E: Engines> {
 impl<E: Engines> Plane<E> {
     pub(crate) fn new(engines: E, on_event: impl Fn(Event) + Send + 'static, now: Instant) -> Self {
         Self {
+            loudest: None,
+            next_choice: now,
+            candidates: Vec::new(),
             engines,
             on_event: Box::new(on_event),
             epoch: now,
@@ -114,11 +124,18 @@ impl<E: Engines> Plane<E> {
         }
     }
 
+    /// Bounds the sound that each receiver is sent to so many tracks, the loudest.
+    pub(crate) fn with_loudest(mut self, most: Option<NonZeroUsize>) -> Self {
+        self.loudest = most;
+        self
+    }
+
     /// After a panic in the midst of a turn nothing that is known of transports can be relied on: all are lost, with the one
     /// that a command was about, and those above are told. What was counted stays.
     pub(crate) fn begin_anew(self, under_way: Option<TransportId>, now: Instant) -> Self {
         let mut plane = Self::new(self.engines, |_| {}, now);
         plane.on_event = self.on_event;
+        plane.loudest = self.loudest;
         plane.stats = self.stats;
         plane.stats.worker_failures += 1;
         plane.lost = self.lost;
@@ -212,6 +229,7 @@ impl<E: Engines> Plane<E> {
         }
         self.run_backlog(now);
         self.send_run();
+        self.choose_sound(now);
         self.run_dirty(now);
         self.turn_began_at = self.packets();
         self.stats.transports = self.transports.len() as u64;
@@ -287,6 +305,7 @@ impl<E: Engines> Plane<E> {
             allowance: Allowance::default(),
             waiting_handshakes: 0,
             dirty: false,
+            has_quiet: false,
         };
         self.transports.insert(id, transport);
         true

@@ -9,6 +9,7 @@ use crate::codec::PayloadMap;
 use crate::engine::{Bindings, Engines, SendHandle};
 use crate::forwarder::Forwarder;
 use crate::keyframe::KeyframeBudget;
+use crate::loudest::Standing;
 use crate::track::{Track, TrackKey};
 use crate::transport::SendSlot;
 use crate::{Route, RouteMedia, TransportId};
@@ -103,6 +104,7 @@ impl<E: Engines> Plane<E> {
                         source: None,
                         map,
                         keyframes: KeyframeBudget::new(now),
+                        standing: Standing::default(),
                     };
                     transport.sends.insert(slot.binding.stream, slot);
                 }
@@ -182,6 +184,7 @@ impl<E: Engines> Plane<E> {
             return;
         }
         slot.source = Some((source, key));
+        slot.standing = Standing::default();
         slot.forwarder.attach();
         track.subscribers.push((id, stream));
         if transport.is_up() {

@@ -75,6 +75,10 @@ impl Run {
 impl Pending {
     /// As one receiver gets it, and when it arrived; `None` if the receiver does not get it.
     fn address(&mut self, slot: &mut SendSlot, stats: &mut Stats) -> Option<(&SendPacket, Instant)> {
+        if slot.standing.is_quiet {
+            stats.dropped_quiet += 1;
+            return None;
+        }
         let (payload_type, payload) = match slot.map.target(self.payload_type) {
             Target::Same(payload_type) => (payload_type, Some(&self.payload)),
             Target::Unwrapped(payload_type) => {
@@ -123,6 +127,9 @@ impl<E: Engines> Plane<E> {
         let (format, clock_rate) = (codec.format.clone(), codec.clock_rate);
         let starts_keyframe = codec::starts_keyframe(&format, &packet.payload);
         track.heard(layer, packet.arrival);
+        if let (MediaKind::Audio, Some((level, _))) = (track.kind, packet.extensions.audio_level) {
+            track.loudness.heard(level, packet.arrival);
+        }
         let stream = &mut track.layers[layer];
         if starts_keyframe {
             stream.keyframes.arrived();

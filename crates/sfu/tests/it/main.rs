@@ -5,6 +5,7 @@ mod address;
 mod addresses;
 mod call;
 mod channels;
+mod crowd;
 mod hostile;
 mod layers;
 mod loss;

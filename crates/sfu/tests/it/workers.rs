@@ -200,6 +200,7 @@ fn all_ports_or_none() {
     let config = SfuConfig {
         binds: vec![free_at, taken_at],
         engine: sfu::MediaEngine::Own,
+        loudest_audio: None,
     };
     let error = Sfu::start(config, |_| {}).unwrap_err();
     assert!(

@@ -1,6 +1,7 @@
 //! A media plane, its events, and clients with their sessions.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -45,11 +46,21 @@ impl World {
 
     /// With a worker for each address, on whose threads `see` gets each event after it was noted.
     pub(crate) fn seeing(addresses: &[&str], see: impl Fn(&Event) + Clone + Send + 'static) -> Self {
+        Self::with(addresses, None, see)
+    }
+
+    /// To a receiver of more sound, the loudest so many are sent.
+    pub(crate) fn crowded(loudest: usize) -> Self {
+        Self::with(&["127.0.0.1:0"], NonZeroUsize::new(loudest), |_| {})
+    }
+
+    fn with(addresses: &[&str], loudest: Option<NonZeroUsize>, see: impl Fn(&Event) + Clone + Send + 'static) -> Self {
         let events = Arc::new(Events::default());
         let seen = events.clone();
         let config = SfuConfig {
             binds: addresses.iter().map(|address| address.parse().unwrap()).collect(),
             engine: testkit::media::engine().map_or(MediaEngine::default(), |name| name.parse().unwrap()),
+            loudest_audio: loudest,
         };
         let sfu = Sfu::start(config, move |event| {
             seen.0.lock().unwrap().push((Instant::now(), event.clone()));

@@ -103,6 +103,11 @@ impl Client {
         self.order(Order::Silence { ssrc, silent });
     }
 
+    /// Says of a stream's packets from now on that they are so loud, dBov.
+    pub fn level(&self, ssrc: u32, level: i8) {
+        self.order(Order::Level { ssrc, level });
+    }
+
     /// Asks for a key frame of a stream received.
     pub fn request_keyframe(&self, ssrc: u32) {
         self.order(Order::RequestKeyframe { ssrc });

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use load::frames::{Opus, Video};
 use load::peer::{Far, Identity, Peer};
-use load::source::{Media, Source};
+use load::source::{Media, SPEECH_DBOV, Source};
 use negotiation::{Fingerprint, NegotiatedSession};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::media::{KeyframeRequestKind, Mid, Pt, Rid};
@@ -45,6 +45,13 @@ pub enum Order {
         ssrc: u32,
         /// Or not.
         silent: bool,
+    },
+    /// Says of its packets from now on that they are so loud.
+    Level {
+        /// Of the stream.
+        ssrc: u32,
+        /// dBov, -127 to 0 (RFC 6464).
+        level: i8,
     },
     /// Asks for a key frame of a stream received (RFC 4585 section 6.3.1).
     RequestKeyframe {
@@ -325,6 +332,11 @@ impl Inner {
                     source.silent = silent;
                 }
             }
+            Order::Level { ssrc, level } => {
+                for source in self.sources.iter_mut().filter(|source| source.ssrc == ssrc) {
+                    source.level = level;
+                }
+            }
             Order::RequestKeyframe { ssrc } => self.request_keyframe(ssrc, KeyframeRequestKind::Pli),
             Order::RequestIntra { ssrc } => self.request_keyframe(ssrc, KeyframeRequestKind::Fir),
             Order::OpenChannel {
@@ -390,6 +402,7 @@ impl Inner {
             timestamp: 960,
             next: now,
             silent: false,
+            level: SPEECH_DBOV,
             media,
         });
     }
@@ -411,6 +424,7 @@ impl Inner {
                 timestamp,
                 next: now,
                 silent: false,
+                level: SPEECH_DBOV,
                 media,
             });
         }

@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use crate::limits;
+
 /// The first number of a stream: small, so that the receiver's rollover counter is 0 (RFC 3711
 /// section 3.3.1), and with room below for packets that arrive late.
 const FIRST_OUT: u64 = 1024;
@@ -13,8 +15,8 @@ const FIRST_OUT: u64 = 1024;
 /// How far before the first packet late ones are let in.
 const BACKFILL: u64 = 256;
 
-/// Numbers remembered as used; later ones than this are refused. A power of two.
-const WINDOW: u64 = 4096;
+/// Numbers remembered as used; later ones than this are refused, as by the sealer. A power of two.
+const WINDOW: u64 = 64 * limits::SRTP_WINDOW_WORDS as u64;
 
 /// Offsets remembered for late packets of before a drop.
 const SEGMENTS_MAX: usize = 32;
@@ -22,10 +24,11 @@ const SEGMENTS_MAX: usize = 32;
 /// Sequence numbers of one stream towards one subscriber.
 #[derive(Debug, Clone)]
 pub(crate) struct SequenceMap {
-    /// Newest last.
-    segments: VecDeque<Segment>,
+    latest: Option<Segment>,
+    /// Those before, newest last.
+    earlier: VecDeque<Segment>,
     highest_out: Option<u64>,
-    used: Box<[u64; (WINDOW / 64) as usize]>,
+    used: [u64; limits::SRTP_WINDOW_WORDS],
 }
 
 /// From `first_in` on, `first_in` becomes `first_out`; up to where the next one begins.
@@ -38,22 +41,23 @@ struct Segment {
 impl SequenceMap {
     pub(crate) fn new() -> Self {
         Self {
-            segments: VecDeque::new(),
+            latest: None,
+            earlier: VecDeque::new(),
             highest_out: None,
-            used: Box::new([0; (WINDOW / 64) as usize]),
+            used: [0; limits::SRTP_WINDOW_WORDS],
         }
     }
 
     /// Reads what the next packet will need.
     pub(crate) fn touch(&self) -> u64 {
         let next = self.highest_out.map_or(0, |highest| highest + 1);
-        let segment = self.segments.back().map_or(0, |segment| segment.first_in);
+        let segment = self.latest.map_or(0, |segment| segment.first_in);
         segment ^ self.used[(next % WINDOW / 64) as usize]
     }
 
     /// Another source begins, with this packet; numbers go on behind the highest given out.
     pub(crate) fn start(&mut self, first_in: u64) {
-        self.segments.clear();
+        self.stop();
         let segment = match self.highest_out {
             Some(highest) => Segment {
                 first_in,
@@ -67,39 +71,45 @@ impl SequenceMap {
                 }
             }
         };
-        self.segments.push_back(segment);
+        self.latest = Some(segment);
     }
 
     /// No source any more.
     pub(crate) fn stop(&mut self) {
-        self.segments.clear();
+        self.latest = None;
+        self.earlier.clear();
     }
 
     /// The number of a packet, each once; `None` if it comes too late or was there before.
     pub(crate) fn map(&mut self, sequence: u64) -> Option<u64> {
-        let index = self.segments.iter().rposition(|segment| segment.first_in <= sequence)?;
-        let segment = self.segments[index];
-        let out = segment.first_out + (sequence - segment.first_in);
-        if self.segments.get(index + 1).is_some_and(|next| out >= next.first_out) {
-            return None;
+        let mut next = self.latest?;
+        if next.first_in <= sequence {
+            let out = next.first_out + (sequence - next.first_in);
+            return self.claim(out).then_some(out);
         }
-        self.claim(out).then_some(out)
+        for segment in self.earlier.iter().rev() {
+            if segment.first_in <= sequence {
+                let out = segment.first_out + (sequence - segment.first_in);
+                return (out < next.first_out && self.claim(out)).then_some(out);
+            }
+            next = *segment;
+        }
+        None
     }
 
     /// A packet is dropped on purpose: those behind it close the gap. A late one is only left out,
     /// as its successors may have been sent.
     pub(crate) fn skip(&mut self, sequence: u64) {
-        let Some(last) = self.segments.back().copied() else {
-            return;
-        };
+        let Some(last) = self.latest else { return };
         let out = last.first_out + sequence.saturating_sub(last.first_in);
         if sequence < last.first_in || self.highest_out.is_some_and(|highest| out <= highest) {
             return;
         }
-        if self.segments.len() == SEGMENTS_MAX {
-            self.segments.pop_front();
+        if self.earlier.len() + 1 == SEGMENTS_MAX {
+            self.earlier.pop_front();
         }
-        self.segments.push_back(Segment {
+        self.earlier.push_back(last);
+        self.latest = Some(Segment {
             first_in: sequence + 1,
             first_out: out,
         });

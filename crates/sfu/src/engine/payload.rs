@@ -7,29 +7,28 @@ use std::sync::Arc;
 
 use crate::limits;
 
-/// Buffers have a multiple of so many bytes, so that one fits the next packet of a stream, too.
-const STEP_BYTES: usize = 128;
-
-/// A payload.
+/// A payload. Small, since what was sent is remembered for each receiver.
 #[derive(Clone)]
-pub(crate) struct Payload {
-    buffer: Arc<[u8]>,
-    length: usize,
+pub(crate) struct Payload(Arc<Buffer>);
+
+#[derive(Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    /// The same as the library takes it: made once for all receivers.
+    #[cfg(any(test, feature = "library-engine"))]
+    whole: std::sync::OnceLock<Arc<[u8]>>,
 }
 
 impl Payload {
     /// Whether two are one and the same, not only equal.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.buffer, &other.buffer) && self.length == other.length
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// As a buffer without anything behind.
+    /// As the library takes it.
     #[cfg(any(test, feature = "library-engine"))]
     pub(crate) fn whole(&self) -> Arc<[u8]> {
-        match self.length == self.buffer.len() {
-            true => self.buffer.clone(),
-            false => Arc::from(&self[..]),
-        }
+        self.0.whole.get_or_init(|| Arc::from(&self[..])).clone()
     }
 }
 
@@ -37,26 +36,27 @@ impl Deref for Payload {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.buffer[..self.length]
-    }
-}
-
-impl From<Arc<[u8]>> for Payload {
-    fn from(buffer: Arc<[u8]>) -> Self {
-        let length = buffer.len();
-        Self { buffer, length }
+        &self.0.bytes
     }
 }
 
 impl From<Vec<u8>> for Payload {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::from(Arc::<[u8]>::from(bytes))
+        Self(Arc::new(Buffer::new(bytes)))
     }
 }
 
+#[cfg(test)]
 impl From<&[u8]> for Payload {
     fn from(bytes: &[u8]) -> Self {
-        Self::from(Arc::<[u8]>::from(bytes))
+        Self::from(bytes.to_vec())
+    }
+}
+
+#[cfg(any(test, feature = "library-engine"))]
+impl From<Arc<[u8]>> for Payload {
+    fn from(bytes: Arc<[u8]>) -> Self {
+        Self::from(bytes.to_vec())
     }
 }
 
@@ -74,37 +74,44 @@ impl fmt::Debug for Payload {
     }
 }
 
+impl Buffer {
+    fn new(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes,
+            #[cfg(any(test, feature = "library-engine"))]
+            whole: std::sync::OnceLock::new(),
+        }
+    }
+
+    fn fill(&mut self, bytes: &[u8]) {
+        let mut room = std::mem::take(&mut self.bytes);
+        room.clear();
+        room.reserve_exact(bytes.len());
+        room.extend_from_slice(bytes);
+        *self = Self::new(room);
+    }
+}
+
 /// The buffers of one stream: each is used again when nobody has its payload any more.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Pool {
     /// In the order in which they were lent.
-    lent: VecDeque<Arc<[u8]>>,
+    lent: VecDeque<Arc<Buffer>>,
 }
 
 impl Pool {
     /// A payload of these bytes.
     pub(crate) fn lend(&mut self, bytes: &[u8]) -> Payload {
-        let length = bytes.len();
-        let buffer = match self.lent.pop_front() {
-            Some(mut oldest) => match Arc::get_mut(&mut oldest) {
-                Some(room) if room.len() >= length => {
-                    room[..length].copy_from_slice(bytes);
-                    oldest
-                }
-                // Too small from now on.
-                Some(_) => new_buffer(bytes),
-                None => {
-                    self.lent.push_front(oldest);
-                    new_buffer(bytes)
-                }
-            },
-            None => new_buffer(bytes),
-        };
+        let unused = |oldest: &mut Arc<Buffer>| Arc::get_mut(oldest).is_some();
+        let mut buffer = self.lent.pop_front_if(unused).unwrap_or_default();
+        if let Some(buffer) = Arc::get_mut(&mut buffer) {
+            buffer.fill(bytes);
+        }
         // Beyond what may be asked for again nobody should have them for long.
         if self.lent.len() < 2 * limits::RTX_PACKETS_MAX {
             self.lent.push_back(buffer.clone());
         }
-        Payload { buffer, length }
+        Payload(buffer)
     }
 
     /// Lets go of all buffers.
@@ -113,10 +120,10 @@ impl Pool {
     }
 }
 
-fn new_buffer(bytes: &[u8]) -> Arc<[u8]> {
-    let mut buffer = bytes.to_vec();
-    buffer.resize(bytes.len().next_multiple_of(STEP_BYTES), 0);
-    buffer.into()
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("lent", &self.lent.len()).finish()
+    }
 }
 
 #[cfg(test)]
@@ -138,6 +145,7 @@ mod tests {
         let again = pool.lend(&[4; 90]);
         assert_eq!((again.as_ptr(), &again[..]), (place, &[4; 90][..]));
         assert_eq!(again.whole()[..], [4; 90]);
+        assert!(Arc::ptr_eq(&again.whole(), &again.clone().whole()), "made once");
         drop(again);
         assert_eq!(pool.lend(&[5; 1000]).len(), 1000);
     }

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::Plane;
 use crate::codec::{self, Target, Vp8Header};
-use crate::engine::{Engine, Engines, Packet, Payload, SendHandle, SendPacket, SenderReport, Sent};
+use crate::engine::{Engine, Engines, Packet, Payload, Pool, SendHandle, SendPacket, SenderReport, Sent};
 use crate::forwarder::Arrived;
 use crate::stats::Stats;
 use crate::track::TrackKey;
@@ -27,6 +27,8 @@ pub(super) struct Run {
     /// How many receive it.
     subscribers: usize,
     packets: Vec<Pending>,
+    /// Where blocks of RED are put that go alone.
+    opened: Pool,
 }
 
 /// A packet that is about to be sent.
@@ -48,14 +50,14 @@ struct Pending {
 /// Reads what sending to these receivers will read. One waits for memory at each of some twenty places otherwise, and one after
 /// the other; reads that nothing depends on are waited for together.
 fn touch<'r, E: Engine>(
-    transports: &FxHashMap<TransportId, Transport<E>>,
+    transports: &FxHashMap<TransportId, Box<Transport<E>>>,
     receivers: impl Iterator<Item = &'r (TransportId, SendHandle)> + Clone,
 ) {
     let lines = receivers.clone().filter_map(|(id, _)| transports.get(id));
     black_box(lines.fold(0, |sum, transport| sum + u32::from(transport.is_up() ^ transport.dirty)));
     let states = receivers.filter_map(|(id, stream)| {
         let transport = transports.get(id)?;
-        let forwarder = transport.sends.get(stream).map_or(0, |slot| slot.forwarder.touch());
+        let forwarder = transport.sends.get(stream).map_or(0, |slot| slot.touch());
         Some(forwarder ^ transport.engine.touch(*stream))
     });
     black_box(states.fold(0, |sum, state| sum ^ state));
@@ -74,7 +76,7 @@ impl Run {
 
 impl Pending {
     /// As one receiver gets it, and when it arrived; `None` if the receiver does not get it.
-    fn address(&mut self, slot: &mut SendSlot, stats: &mut Stats) -> Option<(&SendPacket, Instant)> {
+    fn address(&mut self, slot: &mut SendSlot, opened: &mut Pool, stats: &mut Stats) -> Option<(&SendPacket, Instant)> {
         if slot.standing.is_quiet {
             stats.dropped_quiet += 1;
             return None;
@@ -82,7 +84,7 @@ impl Pending {
         let (payload_type, payload) = match slot.map.target(self.payload_type) {
             Target::Same(payload_type) => (payload_type, Some(&self.payload)),
             Target::Unwrapped(payload_type) => {
-                let inner = || red::primary(&self.payload, self.red_of?).map(Payload::from);
+                let inner = || red::primary(&self.payload, self.red_of?).map(|block| opened.lend(block));
                 (payload_type, self.opened.get_or_insert_with(inner).as_ref())
             }
             Target::Missing => (0, None),
@@ -188,7 +190,8 @@ impl<E: Engines> Plane<E> {
     /// Sends the packets that were gathered to all who receive their track.
     pub(crate) fn send_run(&mut self) {
         let track = self.run.track.take().and_then(|key| self.tracks.get(&key));
-        let (outgoing, stats, packets) = (&mut self.outgoing, &mut self.stats, &mut self.run.packets);
+        let (outgoing, stats) = (&mut self.outgoing, &mut self.stats);
+        let Run { packets, opened, .. } = &mut self.run;
         let subscribers = track.map_or(&[][..], |track| &track.subscribers);
         for (index, (id, stream)) in subscribers.iter().enumerate() {
             if index.is_multiple_of(TOUCHED_TOGETHER) {
@@ -202,7 +205,7 @@ impl<E: Engines> Plane<E> {
             };
             let sent = transport.engine.call(|engine| {
                 for packet in packets.iter_mut() {
-                    let Some((packet, now)) = packet.address(slot, stats) else {
+                    let Some((packet, now)) = packet.address(slot, opened, stats) else {
                         continue;
                     };
                     let mut sent = Sent::Refused;

@@ -70,7 +70,8 @@ pub(super) enum Told {
 
 /// One association.
 pub(super) struct Association {
-    dtls: Option<Dtls>,
+    /// Large, and of no use while media flows: not among what each packet reads.
+    dtls: Option<Box<Dtls>>,
     identity: Identity,
     role: DtlsRole,
     announced: Fingerprint,
@@ -115,7 +116,7 @@ impl Association {
         let mut dtls = Dtls::new_12(self.identity.config.clone(), self.identity.certificate.clone(), now);
         dtls.set_active(self.role == DtlsRole::Client);
         dtls.handle_timeout(now).map_err(failed)?;
-        self.dtls = Some(dtls);
+        self.dtls = Some(Box::new(dtls));
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use super::super::resend::ResendRing;
 use super::super::rtx::RtxBudget;
 use super::super::{HeaderExtensions, SendHandle, SendPacket, Vp8Ids};
 use super::clock::Clock;
-use super::history::{History, Sent};
+use super::history::History;
 use super::slots::Slots;
 use crate::codec::replace_vp8_ids;
 use crate::feedback::sent::Sent as Record;
@@ -130,7 +130,7 @@ impl Outbound {
             tracing::error!(ssrc = send.layer.ssrc, "left out a track whose SSRC another has");
             return None;
         };
-        let handle = self.streams.insert(SendStream::new(section, send))?;
+        let handle = self.streams.insert(SendStream::new(section, send, &self.clock))?;
         self.highest = ssrcs(send.layer).fold(self.highest, u32::max);
         self.by_ssrc.insert(place, (send.layer.ssrc, handle));
         Some(SendHandle(handle))
@@ -271,7 +271,7 @@ impl Outbound {
         let body = Body {
             header,
             sequence: number,
-            original: Some(sent.sequence as u16),
+            original: Some(sent.sequence),
             extensions: sent.extensions,
             vp8: sent.vp8,
             payload: &sent.payload,
@@ -285,7 +285,7 @@ impl Outbound {
 }
 
 impl SendStream {
-    fn new(section: &Section, send: &Send) -> Self {
+    fn new(section: &Section, send: &Send, clock: &Clock) -> Self {
         let mut stream = Self {
             layer: send.layer,
             cname: send.cname.clone(),
@@ -304,7 +304,7 @@ impl SendStream {
             Some(ssrc) => Repair::Rtx {
                 ssrc,
                 next: 0,
-                history: History::default(),
+                history: History::new(clock.epoch()),
             },
             None if section.kind == MediaKind::Video && section.codecs.iter().any(nack_without_rtx) => {
                 Repair::Same(ResendRing::default())
@@ -362,18 +362,7 @@ impl SendStream {
         match &mut self.repair {
             Repair::None => {}
             Repair::Same(ring) => ring.keep(packet.sequence as u16, datagram),
-            Repair::Rtx { history, .. } => {
-                let sent = Sent {
-                    sequence: packet.sequence,
-                    timestamp: packet.timestamp,
-                    payload_type: packet.payload_type,
-                    marker: packet.marker,
-                    extensions: packet.extensions,
-                    vp8: packet.vp8,
-                    payload: packet.payload.clone(),
-                };
-                history.keep(sent, now);
-            }
+            Repair::Rtx { history, .. } => history.keep(packet, now),
         }
     }
 
@@ -381,7 +370,7 @@ impl SendStream {
         match &mut self.repair {
             Repair::None => {}
             Repair::Same(ring) => *ring = ResendRing::default(),
-            Repair::Rtx { history, .. } => *history = History::default(),
+            Repair::Rtx { history, .. } => history.clear(),
         }
     }
 

@@ -16,29 +16,26 @@ pub(crate) enum Target {
     Unwrapped(u8),
 }
 
-/// A publisher's payload types as one subscriber has them: few, so that one line of the cache has them all.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct PayloadMap(Box<[(u8, Target)]>);
+/// A publisher's payload types as one subscriber has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PayloadMap([Target; 128]);
 
 impl PayloadMap {
     /// Matches by format, not by number.
     pub(crate) fn new(publisher: &[Codec], subscriber: &[Codec]) -> Self {
-        let target = |codec: &Codec| match codec.format {
-            CodecFormat::Red { of } => red_target(of, publisher, subscriber),
-            _ => best_match(&codec.format, subscriber).map_or(Target::Missing, Target::Same),
-        };
-        let targets = publisher.iter().map(|codec| (codec.payload_type, target(codec)));
-        Self(targets.filter(|(_, target)| *target != Target::Missing).collect())
-    }
-
-    /// Reads what [`Self::target`] will read.
-    pub(crate) fn touch(&self) -> u64 {
-        self.0.first().map_or(0, |(of, _)| u64::from(*of))
+        let mut map = [Target::Missing; 128];
+        for codec in publisher {
+            let slot = &mut map[usize::from(codec.payload_type & 0x7f)];
+            *slot = match codec.format {
+                CodecFormat::Red { of } => red_target(of, publisher, subscriber),
+                _ => best_match(&codec.format, subscriber).map_or(Target::Missing, Target::Same),
+            };
+        }
+        Self(map)
     }
 
     pub(crate) fn target(&self, payload_type: u8) -> Target {
-        let found = self.0.iter().find(|(of, _)| *of == payload_type);
-        found.map_or(Target::Missing, |(_, target)| *target)
+        self.0[usize::from(payload_type & 0x7f)]
     }
 }
 

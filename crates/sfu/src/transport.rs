@@ -89,7 +89,7 @@ pub(crate) struct Transport<E> {
     pub(crate) tracks: HashMap<Arc<str>, TrackKey>,
     pub(crate) clock: PublisherClock,
     /// Subscriber side.
-    pub(crate) sends: FxHashMap<SendHandle, Box<SendSlot>>,
+    pub(crate) sends: FxHashMap<SendHandle, SendSlot>,
     pub(crate) send_ids: HashMap<Arc<str>, SendHandle>,
     pub(crate) routes: HashMap<TransportId, Vec<Route>>,
     pub(crate) channels: Channels,
@@ -147,13 +147,6 @@ pub(crate) struct SendSlot {
     pub(crate) keyframes: KeyframeBudget,
     /// Of sound.
     pub(crate) standing: Standing,
-}
-
-impl SendSlot {
-    /// Reads what the next packet will need.
-    pub(crate) fn touch(&self) -> u64 {
-        self.forwarder.touch() ^ self.map.touch()
-    }
 }
 
 impl<E> Transport<E> {

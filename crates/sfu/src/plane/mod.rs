@@ -53,8 +53,8 @@ pub(crate) struct Plane<E: Engines> {
     engines: E,
     on_event: Box<dyn Fn(Event) + Send>,
     epoch: Instant,
-    /// Its keys, and those of tracks, are numbers of ours. The table itself stays small, so that it is found in a cache.
-    transports: FxHashMap<TransportId, Box<Transport<E::Engine>>>,
+    /// Its keys, and those of tracks, are numbers of ours.
+    transports: FxHashMap<TransportId, Transport<E::Engine>>,
     /// Lost, and not closed yet by those above: sessions that are still on their way are ignored.
     lost: HashSet<TransportId>,
     /// Routes of transports whose first session has not come yet.
@@ -307,7 +307,7 @@ impl<E: Engines> Plane<E> {
             dirty: false,
             has_quiet: false,
         };
-        self.transports.insert(id, Box::new(transport));
+        self.transports.insert(id, transport);
         true
     }
 
@@ -394,7 +394,7 @@ impl<E: Engines> Plane<E> {
             self.stats.dropped_unknown_address += 1;
             return self.early_hellos.keep(path.remote, datagram, now);
         };
-        if self.transports.get(&id).is_some_and(|transport| transport.is_up()) {
+        if self.transports.get(&id).is_some_and(Transport::is_up) {
             self.receive_allowed(id, datagram, now);
         } else {
             self.queue_handshake(id, datagram);
@@ -403,7 +403,7 @@ impl<E: Engines> Plane<E> {
 
     /// A ClientHello that overtook the check of its address is handled now.
     fn take_early_hello(&mut self, id: TransportId, path: Path, now: Instant) {
-        if self.early_hellos.is_empty() || self.transports.get(&id).is_none_or(|transport| transport.is_up()) {
+        if self.early_hellos.is_empty() || self.transports.get(&id).is_none_or(Transport::is_up) {
             return;
         }
         if let Some(datagram) = self.early_hellos.take(path.remote, now) {
@@ -459,7 +459,7 @@ impl<E: Engines> Plane<E> {
 
     /// Whether a client may send this; counts as having been sent.
     fn allows(&mut self, id: TransportId, datagram: &[u8], now: Instant) -> bool {
-        let within = |transport: &mut Box<Transport<E::Engine>>| {
+        let within = |transport: &mut Transport<E::Engine>| {
             transport.last_heard = Some(now);
             transport.allowance.take(datagram)
         };

@@ -97,14 +97,15 @@ impl<E: Engines> Plane<E> {
             match transport.sends.get_mut(&binding.stream) {
                 Some(slot) => slot.binding = binding,
                 None => {
-                    let slot = Box::new(SendSlot {
+                    let map = PayloadMap::new(&[], &[]);
+                    let slot = SendSlot {
                         binding,
                         forwarder: Forwarder::new(),
                         source: None,
-                        map: PayloadMap::default(),
+                        map,
                         keyframes: KeyframeBudget::new(now),
                         standing: Standing::default(),
-                    });
+                    };
                     transport.sends.insert(slot.binding.stream, slot);
                 }
             }
@@ -154,8 +155,7 @@ impl<E: Engines> Plane<E> {
             Some((from, key)) if from == source && wanted.get(stream) != Some(&key) => Some(*stream),
             _ => None,
         };
-        let slots = transport.sends.iter().map(|(stream, slot)| (stream, &**slot));
-        let obsolete: Vec<SendHandle> = slots.filter_map(obsolete).collect();
+        let obsolete: Vec<SendHandle> = transport.sends.iter().filter_map(obsolete).collect();
         for stream in obsolete {
             self.detach(id, stream);
         }

@@ -50,14 +50,14 @@ struct Pending {
 /// Reads what sending to these receivers will read. One waits for memory at each of some twenty places otherwise, and one after
 /// the other; reads that nothing depends on are waited for together.
 fn touch<'r, E: Engine>(
-    transports: &FxHashMap<TransportId, Box<Transport<E>>>,
+    transports: &FxHashMap<TransportId, Transport<E>>,
     receivers: impl Iterator<Item = &'r (TransportId, SendHandle)> + Clone,
 ) {
     let lines = receivers.clone().filter_map(|(id, _)| transports.get(id));
     black_box(lines.fold(0, |sum, transport| sum + u32::from(transport.is_up() ^ transport.dirty)));
     let states = receivers.filter_map(|(id, stream)| {
         let transport = transports.get(id)?;
-        let forwarder = transport.sends.get(stream).map_or(0, |slot| slot.touch());
+        let forwarder = transport.sends.get(stream).map_or(0, |slot| slot.forwarder.touch());
         Some(forwarder ^ transport.engine.touch(*stream))
     });
     black_box(states.fold(0, |sum, state| sum ^ state));

@@ -22,6 +22,14 @@ type Link = <LinkEngines as Engines>::Engine;
 const WATCHERS: u64 = 6;
 const PACKETS_PER_FRAME: u64 = 5;
 
+/// What is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Media {
+    Pictures,
+    /// In RED (RFC 2198); every second receiver takes Opus alone, and gets the block out of it.
+    Sound,
+}
+
 /// The publisher is client 0.
 struct World {
     plane: Plane<LinkEngines>,
@@ -32,19 +40,41 @@ struct World {
 
 /// The other end of a transport: the same engine, the other way round.
 struct Client {
+    media: Media,
     link: Link,
     socket: UdpSocket,
     sends: Option<SendHandle>,
     connected: bool,
     received: u64,
+    /// Payload types that came, a bit each.
+    formats: u128,
     sequence: u64,
 }
 
-/// The section of the one track, as one end has it.
-fn section(receives: bool) -> Section {
+/// The section of the one track of client `id`, as one end has it.
+fn section(media: Media, id: u64, receives: bool) -> Section {
     let layer = Layer {
         ssrc: 10,
-        rtx: Some(11),
+        rtx: (media == Media::Pictures).then_some(11),
+    };
+    let opus = || Codec {
+        clock_rate: 48_000,
+        ..codec(111, CodecFormat::Opus { inband_fec: true })
+    };
+    let red = || Codec {
+        clock_rate: 48_000,
+        ..codec(63, CodecFormat::Red { of: 111 })
+    };
+    let (kind, codecs) = match media {
+        Media::Pictures => {
+            let vp8 = Codec {
+                rtx: Some(97),
+                ..codec(96, CodecFormat::Vp8)
+            };
+            (MediaKind::Video, vec![vp8])
+        }
+        Media::Sound if id % 2 == 1 => (MediaKind::Audio, vec![opus()]),
+        Media::Sound => (MediaKind::Audio, vec![red(), opus()]),
     };
     let receive = Receive {
         track_id: "cam".into(),
@@ -57,10 +87,8 @@ fn section(receives: bool) -> Section {
         layer,
     };
     Section {
-        codecs: vec![Codec {
-            rtx: Some(97),
-            ..codec(96, CodecFormat::Vp8)
-        }],
+        kind,
+        codecs,
         extensions: vec![(3, Extension::TransportWideCc)],
         receive: receives.then_some(receive),
         send: (!receives).then_some(send),
@@ -68,23 +96,23 @@ fn section(receives: bool) -> Section {
     }
 }
 
-fn agreed(id: u64, role: DtlsRole, remote: Fingerprint, receives: bool) -> Arc<NegotiatedSession> {
+fn agreed(media: Media, id: u64, role: DtlsRole, remote: Fingerprint, receives: bool) -> Arc<NegotiatedSession> {
     Arc::new(NegotiatedSession {
         dtls_role: role,
         remote_fingerprint: remote,
-        ..session(id, 1, vec![section(receives)])
+        ..session(id, 1, vec![section(media, id, receives)])
     })
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(media: Media) -> Self {
         let (ours, theirs) = (LinkEngines::new().unwrap(), LinkEngines::new().unwrap());
         let (our_fingerprint, now) = (ours.fingerprint(), Instant::now());
         let bound = Bound::new(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let (address, socket) = (bound.local_addr(), Socket::new(bound));
         let mut plane = Plane::new(ours, |_| {}, now);
         let client = |id: u64| {
-            let session = agreed(id, DtlsRole::Server, theirs.fingerprint(), id == 0);
+            let session = agreed(media, id, DtlsRole::Server, theirs.fingerprint(), id == 0);
             let transport = TransportId(id);
             plane.handle_command(Command::Apply { transport, session }, now);
             if id > 0 {
@@ -92,12 +120,15 @@ impl World {
                     source: TransportId(0),
                     source_id: "cam".into(),
                     id: "seen".into(),
-                    media: RouteMedia::Rtp(MediaKind::Video),
+                    media: RouteMedia::Rtp(match media {
+                        Media::Pictures => MediaKind::Video,
+                        Media::Sound => MediaKind::Audio,
+                    }),
                 };
                 let routes = vec![route];
                 plane.handle_command(Command::Subscribe { transport, routes }, now);
             }
-            let session = agreed(id, DtlsRole::Client, our_fingerprint.clone(), id > 0);
+            let session = agreed(media, id, DtlsRole::Client, our_fingerprint.clone(), id > 0);
             let mut link = theirs.create(&session, now).unwrap();
             let bindings = link.apply(&session, now).unwrap();
             let client = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
@@ -106,11 +137,13 @@ impl World {
             client.send(&check(id)).unwrap();
             link.start(now).unwrap();
             Client {
+                media,
                 link,
                 socket: client,
                 sends: bindings.sends.first().map(|send| send.stream),
                 connected: false,
                 received: 0,
+                formats: 0,
                 sequence: 65_000,
             }
         };
@@ -158,17 +191,22 @@ impl World {
 impl Client {
     fn send(&mut self, marker: bool, now: Instant) {
         self.sequence += 1;
+        let (payload_type, payload) = match self.media {
+            Media::Pictures => (96, vec![0x90; 1000]),
+            // An earlier block of 40 bytes, 960 ticks old, and the new one.
+            Media::Sound => (63, [&[0x80 | 111, 0x0f, 0, 40, 111][..], &[7; 120]].concat()),
+        };
         let packet = SendPacket {
-            payload_type: 96,
+            payload_type,
             sequence: self.sequence,
             timestamp: self.sequence as u32,
             marker,
             extensions: HeaderExtensions::default(),
             captured: now,
-            repairable: true,
+            repairable: self.media == Media::Pictures,
             rounded: false,
             vp8: None,
-            payload: vec![0x90; 1000].into(),
+            payload: payload.into(),
         };
         let mut room = [0; 2048];
         let Sent::Written(length) = self.link.send(self.sends.unwrap(), &packet, now, &mut room) else {
@@ -194,7 +232,16 @@ impl Client {
                     self.socket.send(&datagram).unwrap();
                 }
                 Output::Connected => self.connected = true,
-                Output::Packet(_) => self.received += 1,
+                Output::Packet(packet) => {
+                    self.received += 1;
+                    let length = match (self.media, packet.payload_type) {
+                        (Media::Pictures, _) => 1000,
+                        (Media::Sound, 111) => 80,
+                        (Media::Sound, _) => 125,
+                    };
+                    assert_eq!(packet.payload.len(), length);
+                    self.formats |= 1_u128 << packet.payload_type;
+                }
                 _ => {}
             }
         }
@@ -205,7 +252,13 @@ impl Client {
 fn a_packet_costs_no_allocation() {
     let counted = allocation_counter::measure(|| drop(std::hint::black_box(Box::new(1))));
     assert_eq!(counted.count_total, 1, "the allocator counts");
-    let mut world = World::new();
+    for media in [Media::Pictures, Media::Sound] {
+        costs_nothing(media);
+    }
+}
+
+fn costs_nothing(media: Media) {
+    let mut world = World::new(media);
     for _ in 0..100 {
         world.forward();
         world.now += Duration::from_millis(10);
@@ -219,5 +272,11 @@ fn a_packet_costs_no_allocation() {
     let received = world.received();
     let taken: u64 = (0..200).map(|_| world.frame()).sum();
     assert_eq!(world.received() - received, 200 * PACKETS_PER_FRAME * WATCHERS);
-    assert_eq!(taken, 0, "memory was taken so often");
+    assert_eq!(taken, 0, "memory was taken so often for {media:?}");
+    let formats = |number: usize| world.clients[number].formats;
+    let expected = match media {
+        Media::Pictures => [1 << 96, 1 << 96],
+        Media::Sound => [1 << 111, 1 << 63],
+    };
+    assert_eq!([formats(1), formats(2)], expected);
 }

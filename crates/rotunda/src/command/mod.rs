@@ -87,6 +87,7 @@ enum Command {
     /// Serves for development and tests: nothing is kept, the credentials are fixed
     ///
     /// Prints one line of JSON with addresses and credentials when it is ready. Logs go to stderr.
+    #[command(mut_arg("data_dir", |arg| arg.hide(true)))]
     Dev(dev::DevArgs),
     /// Prints an access token, which lets one participant into a room
     Token(token::TokenArgs),

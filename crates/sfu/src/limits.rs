@@ -150,6 +150,10 @@ pub(crate) const LAYER_SILENT_AFTER: Duration = Duration::from_millis(1000);
 /// the address. Browsers check a live path every 2.5 s.
 pub(crate) const CHECK_GAP: Duration = Duration::from_secs(4);
 
+/// Silence of a client after which what was lost meanwhile is not repaired, and key frames are asked for, both ways. Clients that
+/// send or receive media are heard several times a second; lower costs a key frame after a path's hiccup, too.
+pub(crate) const OUTAGE: Duration = Duration::from_millis(1500);
+
 /// Shortest time between two key-frame requests for one layer. Lower helps joiners, and costs the
 /// publisher bits.
 pub(crate) const KEYFRAME_INTERVAL_MIN: Duration = Duration::from_millis(500);

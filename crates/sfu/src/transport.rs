@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use negotiation::{MediaKind, NegotiatedSession};
 use rustc_hash::FxHashMap;
@@ -164,8 +164,13 @@ impl<E> Transport<E> {
     /// Whether nothing at all came from it for so long that what was sent to it meanwhile was lost, too. Checks alone do
     /// not tell: those of a client that sends media may be lost.
     pub(crate) fn was_dark(&self, now: Instant) -> bool {
+        self.is_silent_for(limits::CHECK_GAP, now)
+    }
+
+    /// Whether nothing at all came from it for longer than this.
+    pub(crate) fn is_silent_for(&self, time: Duration, now: Instant) -> bool {
         let last = self.ice.last_check().max(self.last_heard);
-        last.is_none_or(|at| now.saturating_duration_since(at) > limits::CHECK_GAP)
+        last.is_none_or(|at| now.saturating_duration_since(at) > time)
     }
 }
 

@@ -29,7 +29,10 @@ fn help_teaches() {
         assert!(help.contains(word), "{word} is missing in:\n{help}");
     }
     let help = said(home.path(), &["dev", "--help"]);
-    assert!(!help.contains("--data-dir") && help.contains("--media-workers"), "{help}");
+    assert!(
+        !help.contains("--data-dir") && help.contains("--media-workers"),
+        "{help}"
+    );
     assert_eq!(
         said(home.path(), &["--version"]),
         concat!("rotunda ", env!("CARGO_PKG_VERSION"), "\n")

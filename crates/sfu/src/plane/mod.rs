@@ -449,9 +449,9 @@ impl<E: Engines> Plane<E> {
         }
     }
 
-    /// Media may come back before the next check does.
+    /// Media may come back before the next check does, and after an outage too short for the client to change its path.
     fn notice_return(&mut self, id: TransportId, now: Instant) {
-        let is_back = |transport: &Transport<_>| transport.is_up() && transport.was_dark(now);
+        let is_back = |transport: &Transport<_>| transport.is_up() && transport.is_silent_for(limits::OUTAGE, now);
         if self.transports.get(&id).is_some_and(is_back) {
             self.path_changed(id, now);
         }

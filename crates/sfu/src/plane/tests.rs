@@ -474,10 +474,10 @@ fn who_comes_back_out_of_the_dark_gets_key_frames_before_the_next_check() {
     let names = |asked: Vec<(String, RecvHandle)>| asked.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     asked(&world);
     moved(&world);
-    world.now += limits::CHECK_GAP;
+    world.now += limits::OUTAGE;
     world.datagram(1, &media(1, 2, &[0x11, 0, 0]));
     assert!(asked(&world).is_empty() && moved(&world).is_empty(), "a pause");
-    world.now += limits::CHECK_GAP + Duration::from_millis(1);
+    world.now += limits::OUTAGE + Duration::from_millis(1);
     world.datagram(1, &media(1, 3, &[0x11, 0, 0]));
     // What it sends, and what it is sent.
     assert_eq!(moved(&world), ["c1"]);

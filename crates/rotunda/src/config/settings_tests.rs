@@ -28,7 +28,7 @@ fn nothing_written_gives_the_defaults() {
     assert_eq!(settings.http_addr.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.media_addrs[0].to_string(), "0.0.0.0:8081");
     assert_eq!(settings.media_engine, MediaEngine::Own);
-    assert_eq!(settings.loudest_audio, NonZeroUsize::new(24));
+    assert_eq!(settings.loudest_audio, NonZeroUsize::new(50));
     assert_eq!(settings.session_timeout, Duration::from_secs(30));
     assert_eq!(settings.rooms.max_participants, 1000);
     assert_eq!(settings.door, DoorSettings::default());

@@ -189,7 +189,9 @@ impl Run {
                         track["enabled"] = enabled.into();
                         self.signaling.announce(json!([track])).await;
                     }
-                    Some(Order::Leave) | None => return self.signaling.leave().await,
+                    Some(Order::Leave) => return self.signaling.leave().await,
+                    // Dropped, and not yet aborted: gone without a word.
+                    None => return,
                 },
                 () = tokio::time::sleep_until(deadline.into()) => self.due().await,
             }

@@ -94,11 +94,7 @@ pub(super) fn sender_reports_keep_the_capture_times<F: Engines>(engines: &F) {
 pub(super) fn publishers_get_reports_and_transport_feedback<F: Engines>(engines: &F) {
     let mut world = World::new(engines, DtlsRole::Server, both_ways);
     world.connect();
-    world.order(Order::Video {
-        ssrcs: vec![CAM],
-        payload_type: 96,
-        video: Video::new(3, 500, 1),
-    });
+    world.publish();
     let cam = world.layer(1);
     assert!(world.until(|world| world.sequences(cam).len() > 100));
     world.run(Duration::from_secs(3));

@@ -7,7 +7,7 @@ use negotiation::{DtlsRole, Extension, MediaKind};
 use testkit::media::{Order, Video, opus, vp8};
 
 use super::super::{Engine, Engines, HeaderExtensions, Polled, SendHandle, Sent, Vp8Ids};
-use super::world::{CAM, HEARD, MIC, SEEN, World, both_ways, is_rtp_of, plain, repaired};
+use super::world::{HEARD, MIC, SEEN, World, both_ways, is_rtp_of, plain, repaired};
 
 pub(super) fn packets_go_both_ways<F: Engines>(engines: &F) {
     for role in [DtlsRole::Server, DtlsRole::Client] {
@@ -23,11 +23,7 @@ pub(super) fn packets_go_both_ways<F: Engines>(engines: &F) {
             payload_type: 111,
             red_of: None,
         });
-        world.order(Order::Video {
-            ssrcs: vec![CAM],
-            payload_type: 96,
-            video: Video::new(3, 500, 1),
-        });
+        world.publish();
         world.run(Duration::from_secs(1));
         let (mic, cam) = (world.layer(0), world.layer(1));
         let (audio, video) = (world.sequences(mic), world.sequences(cam));

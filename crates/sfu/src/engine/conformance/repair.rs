@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use negotiation::{DtlsRole, MediaKind};
-use testkit::media::{Order, Video, vp8};
+use testkit::media::{Order, vp8};
 use testkit::mutate::Dice;
 
 use super::super::rtc::rtp_identity;
@@ -77,11 +77,7 @@ pub(super) fn without_rtx_the_same_bytes_come_again<F: Engines>(engines: &F) {
 pub(super) fn a_packet_lost_on_the_way_in_is_asked_for<F: Engines>(engines: &F) {
     let mut world = World::new(engines, DtlsRole::Server, both_ways);
     world.connect();
-    world.order(Order::Video {
-        ssrcs: vec![CAM],
-        payload_type: 96,
-        video: Video::new(3, 500, 1),
-    });
+    world.publish();
     let cam = world.layer(1);
     assert!(world.until(|world| world.sequences(cam).len() > 30));
     lossy(&mut world, Way::ToEngine, CAM);
@@ -140,11 +136,7 @@ pub(super) fn losses_are_repaired_soon<F: Engines>(engines: &F) {
     world.connect();
     let mut dice = Dice::new(1);
     world.fate = Box::new(move |_, datagram| usize::from(datagram[0] < 128 || dice.below(20) != 0));
-    world.order(Order::Video {
-        ssrcs: vec![CAM],
-        payload_type: 96,
-        video: Video::new(3, 500, 1),
-    });
+    world.publish();
     let (cam, seen) = (world.layer(1), world.stream(1));
     let mut sent = Vec::new();
     for _ in 0..1500 {
@@ -190,11 +182,7 @@ pub(super) fn nothing_is_repaired_over_a_change_of_the_path<F: Engines>(engines:
     for changes in [false, true] {
         let mut world = World::new(engines, DtlsRole::Server, both_ways);
         world.connect();
-        world.order(Order::Video {
-            ssrcs: vec![CAM],
-            payload_type: 96,
-            video: Video::new(3, 500, 1),
-        });
+        world.publish();
         let (cam, seen) = (world.layer(1), world.stream(1));
         assert!(world.until(|world| world.sequences(cam).len() > 30));
         world.send(seen, 96, 30);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use negotiation::{DtlsRole, Fingerprint, Layer, MediaKind};
-use testkit::media::{Far, Heard, Identity, Order, Scripted, SessionBuilder, opus, vp8};
+use testkit::media::{Far, Heard, Identity, Order, Scripted, SessionBuilder, Video, opus, vp8};
 
 use super::super::{
     Bindings, ChannelHandle, Engine, EngineError, Engines, HeaderExtensions, Output, Packet, Polled, Received,
@@ -141,6 +141,15 @@ impl<E: Engine> World<E> {
         self.client.apply(session, self.now, &mut self.heard);
         self.drive();
         self.step_client();
+    }
+
+    /// The client publishes pictures: three packets of 500 bytes a frame.
+    pub(super) fn publish(&mut self) {
+        self.order(Order::Video {
+            ssrcs: vec![CAM],
+            payload_type: 96,
+            video: Video::new(3, 500, 1),
+        });
     }
 
     pub(super) fn order(&mut self, order: Order) {

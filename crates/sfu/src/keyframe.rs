@@ -32,7 +32,7 @@ impl KeyframeRequests {
         self.repeats = 0;
     }
 
-    /// Whoever demands the next was out of reach when the last one came.
+    /// Who demanded the next was out of reach when the last one came.
     pub(crate) fn hurry(&mut self) {
         self.urgent = true;
     }
@@ -179,8 +179,8 @@ mod tests {
         requests.demand();
         assert!(requests.take_due(false, start));
         requests.arrived();
-        requests.hurry();
         requests.demand();
+        requests.hurry();
         assert!(!requests.take_due(false, at(99)) && requests.take_due(false, at(100)));
         requests.demand();
         assert!(!requests.take_due(false, at(599)), "once");

@@ -433,7 +433,6 @@ impl<E: Engines> Plane<E> {
         if kind == Kind::Rtcp || (self.backlog.is_empty() && !self.is_turn_full()) {
             return self.receive_allowed(id, datagram, now);
         }
-        self.notice_return(id, now);
         if self.allows(id, datagram, now)
             && let Some(transport) = self.transports.get(&id)
         {
@@ -443,7 +442,6 @@ impl<E: Engines> Plane<E> {
 
     /// A datagram of a client, unless it has sent more than it may.
     fn receive_allowed(&mut self, id: TransportId, datagram: &[u8], now: Instant) {
-        self.notice_return(id, now);
         if self.allows(id, datagram, now) {
             self.receive(id, datagram, now);
         }
@@ -457,8 +455,9 @@ impl<E: Engines> Plane<E> {
         }
     }
 
-    /// Whether a client may send this; counts as having been sent.
+    /// Whether a client may send this; counts as having been sent, and the client as heard.
     fn allows(&mut self, id: TransportId, datagram: &[u8], now: Instant) -> bool {
+        self.notice_return(id, now);
         let within = |transport: &mut Transport<E::Engine>| {
             transport.last_heard = Some(now);
             transport.allowance.take(datagram)

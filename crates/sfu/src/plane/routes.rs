@@ -188,7 +188,7 @@ impl<E: Engines> Plane<E> {
         slot.forwarder.attach();
         track.subscribers.push((id, stream));
         if transport.is_up() {
-            self.demand_keyframe(key, now);
+            self.demand_keyframe(key, false, now);
         }
     }
 

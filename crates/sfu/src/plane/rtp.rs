@@ -296,7 +296,7 @@ impl<E: Engines> Plane<E> {
             }
         }
         for key in published {
-            self.demand_keyframe(key, now);
+            self.demand_keyframe(key, false, now);
         }
         self.demand_keyframes_for(id, now);
     }
@@ -312,27 +312,26 @@ impl<E: Engines> Plane<E> {
             .values_mut()
             .filter_map(|slot| {
                 let (_, key) = slot.source?;
-                let was_sent_some = slot.forwarder.layer().is_some();
-                slot.keyframes.take(now).then_some((key, was_sent_some))
+                // A joiner, who was sent nothing yet, waits as others do.
+                let was_out_of_reach = slot.forwarder.layer().is_some();
+                slot.keyframes.take(now).then_some((key, was_out_of_reach))
             })
             .collect();
-        for (key, is_urgent) in keys {
-            let layers = self.tracks.get_mut(&key).map(|track| (track.target, &mut track.layers));
-            if let Some(layer) = layers.and_then(|(target, layers)| layers.get_mut(target))
-                && is_urgent
-            {
-                layer.keyframes.hurry();
-            }
-            self.demand_keyframe(key, now);
+        for (key, was_out_of_reach) in keys {
+            self.demand_keyframe(key, was_out_of_reach, now);
         }
     }
 
-    pub(super) fn demand_keyframe(&mut self, key: TrackKey, now: Instant) {
+    /// A track's next key frame is wanted, sooner by somebody who was out of reach when the last one came.
+    pub(super) fn demand_keyframe(&mut self, key: TrackKey, was_out_of_reach: bool, now: Instant) {
         let Some(track) = self.tracks.get_mut(&key).filter(|track| track.kind == MediaKind::Video) else {
             return;
         };
         if let Some(layer) = track.layers.get_mut(track.target) {
             layer.keyframes.demand();
+            if was_out_of_reach {
+                layer.keyframes.hurry();
+            }
         }
         self.ask_for_keyframes(key, now);
     }

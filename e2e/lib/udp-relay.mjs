@@ -4,6 +4,8 @@ import { once } from "node:events";
 
 const STUN_COOKIE = 0x2112a442;
 const USERNAME = 0x0006;
+/** Longer packets are a picture's. */
+const PICTURE_BYTES = 400;
 
 /**
  * Listens on a free port of `address`. `target` is set once the server's port is known. Every
@@ -17,6 +19,8 @@ export class UdpRelay {
   counts = { up: 0, down: 0, dropped: 0 };
   /** Binding requests passed to the server: `{at, username}`, milliseconds since the epoch. */
   checks = [];
+  /** Longest time that a browser sent no picture in, ms: loss cannot cause it, a machine that is too busy can. */
+  longestSilence = 0;
   clients = new Map();
 
   static async start({ address = "127.0.0.1", loss = 0, seed = 1 } = {}) {
@@ -56,6 +60,7 @@ export class UdpRelay {
     const key = `${from.address}:${from.port}`;
     let client = this.clients.get(key);
     if (!client) this.clients.set(key, (client = { from, socket: this.open(from) }));
+    this.listen(client, packet);
     if (this.drops()) return;
     this.counts.up++;
     const username = bindingUsername(packet);
@@ -74,6 +79,13 @@ export class UdpRelay {
     // The server being down shows as a refused packet; that is the test's business, not the relay's.
     socket.on("error", () => {});
     return socket;
+  }
+
+  listen(client, packet) {
+    if (packet.length < PICTURE_BYTES) return;
+    const now = Date.now();
+    this.longestSilence = Math.max(this.longestSilence, now - (client.pictureAt ?? now));
+    client.pictureAt = now;
   }
 
   drops() {

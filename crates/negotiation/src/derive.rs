@@ -24,10 +24,10 @@ impl Seed {
         IceCredentials { ufrag, pwd }
     }
 
-    /// Below all SSRCs of ours; in the lowest quarter, so that there is no end of those above it.
-    pub(crate) fn ssrc_floor(&self) -> u32 {
+    /// Where SSRCs of ours begin.
+    pub(crate) fn ssrc_start(&self) -> u32 {
         let [a, b, c, d, ..] = self.bytes("ssrc", &[]);
-        u32::from_be_bytes([a, b, c, d]) >> 2
+        u32::from_be_bytes([a, b, c, d])
     }
 
     /// RTCP CNAME of whoever sends this stream; says nothing about the stream's id.
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn purposes_and_seeds_are_apart() {
         let (one, two) = (Seed::new([1; 32]), Seed::new([2; 32]));
-        assert_ne!(one.ssrc_floor(), two.ssrc_floor());
+        assert_ne!(one.ssrc_start(), two.ssrc_start());
         assert_ne!(one.bytes("a", b"b"), one.bytes("ab", b""));
         assert_ne!(one.cname("s"), two.cname("s"));
         assert!(one.session_id() < 1 << 62);

@@ -58,6 +58,7 @@ mod receive;
 pub mod sdp;
 mod sections;
 mod session;
+mod ssrcs;
 
 pub use session::{
     Codec, CodecFormat, DtlsRole, Extension, Feedback, Fingerprint, IceCredentials, Layer, MediaKind,
@@ -65,6 +66,7 @@ pub use session::{
 };
 
 pub use peer_connection::PeerConnection;
+pub use ssrcs::{STREAMS_MAX, stream_index};
 
 use std::fmt;
 use std::net::SocketAddr;

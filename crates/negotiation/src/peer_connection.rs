@@ -11,7 +11,8 @@ use crate::describe::describe;
 use crate::limits::{OFFER_INTERVAL, REVISION_MAX, SECTIONS_MAX};
 use crate::sdp;
 use crate::sections::{Content, Line, MediaLine, Placement};
-use crate::session::{CodecFormat, Layer, MediaKind, NegotiatedSession, Send};
+use crate::session::{CodecFormat, MediaKind, NegotiatedSession, Send};
+use crate::ssrcs::Ssrcs;
 use crate::{Description, DescriptionError, DescriptionType, DesiredTrack, LocalParameters, Output};
 
 /// One peer connection of one client. `handle_*`, then `poll` until `None`.
@@ -33,8 +34,7 @@ pub struct PeerConnection {
     /// What the client takes, by kind: new sections use the same numbers.
     formats: BTreeMap<MediaKind, MediaFormats>,
     descriptions: u64,
-    /// The last SSRC of ours: the next lies above it.
-    last_ssrc: u32,
+    ssrcs: Ssrcs,
     mids: u32,
     offered_at: Option<Instant>,
     offer_due: Option<Instant>,
@@ -64,7 +64,7 @@ impl PeerConnection {
     pub fn new(local: LocalParameters) -> Self {
         let seed = Seed::new(local.seed);
         Self {
-            last_ssrc: seed.ssrc_floor(),
+            ssrcs: Ssrcs::new(seed.ssrc_start()),
             seed,
             local,
             exchange: Exchange::New,
@@ -283,7 +283,7 @@ impl PeerConnection {
 
     /// What to change, without what cannot be: tracks without a format, lines beyond the bound.
     fn placement(&self, agreed: &Agreement) -> Placement {
-        let mut placement = Placement::of(&agreed.lines, &self.desired, &self.refused);
+        let mut placement = Placement::of(&agreed.lines, &self.desired, &self.refused, &self.ssrcs);
         placement.added.retain(|track| self.formats.contains_key(&track.kind));
         let reserved = agreed.lines.len() + usize::from(self.wants_data(agreed));
         placement.added.truncate(SECTIONS_MAX.saturating_sub(reserved));
@@ -302,16 +302,17 @@ impl PeerConnection {
                 media.send = None;
             }
         }
-        let mut used: BTreeSet<u32> = agreement.lines.iter().flat_map(Line::ssrcs).collect();
+        let taken: BTreeSet<u32> = agreement.lines.iter().flat_map(Line::ssrcs).collect();
         for (index, track) in placement.placed {
             if let Some(media) = agreement.lines[index].media_mut() {
-                media.send = Some(self.send(&track, media.formats.has_rtx(), &mut used));
+                media.send = self.send(index, &track, media.formats.has_rtx(), &taken);
             }
         }
         for track in placement.added {
+            let index = agreement.lines.len();
             let formats = self.formats.get(&track.kind).cloned().unwrap_or_default();
             let mut media = MediaLine::ours(track.kind, formats);
-            media.send = Some(self.send(&track, media.formats.has_rtx(), &mut used));
+            media.send = self.send(index, &track, media.formats.has_rtx(), &taken);
             let mid = Some(self.new_mid(&agreement.lines));
             agreement.lines.push(Line {
                 mid,
@@ -320,25 +321,13 @@ impl PeerConnection {
         }
     }
 
-    fn send(&mut self, track: &DesiredTrack, has_rtx: bool, used: &mut BTreeSet<u32>) -> Send {
-        let ssrc = self.new_ssrc(used);
-        let rtx = has_rtx.then(|| self.new_ssrc(used));
-        Send {
+    fn send(&mut self, index: usize, track: &DesiredTrack, has_rtx: bool, taken: &BTreeSet<u32>) -> Option<Send> {
+        Some(Send {
             track_id: track.track_id.clone(),
             stream_id: track.stream_id.clone(),
             cname: self.seed.cname(&track.stream_id).into(),
-            layer: Layer { ssrc, rtx },
-        }
-    }
-
-    fn new_ssrc(&mut self, used: &mut BTreeSet<u32>) -> u32 {
-        loop {
-            // After three thousand million tracks they begin anew, and engines refuse them.
-            self.last_ssrc = self.last_ssrc.checked_add(1).unwrap_or(1);
-            if used.insert(self.last_ssrc) {
-                return self.last_ssrc;
-            }
-        }
+            layer: self.ssrcs.next(index, has_rtx, taken)?,
+        })
     }
 
     /// Counts on, as browsers do: short, since each packet may carry it, and never twice.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::DesiredTrack;
 use crate::codecs::MediaFormats;
 use crate::session::{MediaKind, Receive, Section, Send};
+use crate::ssrcs::Ssrcs;
 
 /// One m= line. Lines are never removed, a later description may give one a new meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,8 +129,9 @@ pub(crate) struct Placement {
 }
 
 impl Placement {
-    /// Compares what the lines send with what is desired; `refused` tracks are left out.
-    pub(crate) fn of(lines: &[Line], desired: &[DesiredTrack], refused: &BTreeSet<Arc<str>>) -> Self {
+    /// Compares what the lines send with what is desired; `refused` tracks are left out, and lines whose `ssrcs` are used
+    /// up take no other.
+    pub(crate) fn of(lines: &[Line], desired: &[DesiredTrack], refused: &BTreeSet<Arc<str>>, ssrcs: &Ssrcs) -> Self {
         let wanted: BTreeSet<(&str, MediaKind)> = desired
             .iter()
             .filter(|track| !refused.contains(&track.track_id))
@@ -151,7 +153,7 @@ impl Placement {
         let mut reusable = placement.freed.clone();
         let take = |of: &mut Vec<usize>, kind| {
             let can_send = |index: &usize| lines[*index].media().is_some_and(|media| media.can_send(kind));
-            let position = of.iter().position(can_send)?;
+            let position = of.iter().position(|index| can_send(index) && ssrcs.are_left(*index))?;
             Some(of.remove(position))
         };
         for track in desired {
@@ -222,7 +224,7 @@ mod tests {
     fn check(sends: &[Option<&str>], desired: &[&str], expected: (&[usize], &[(usize, &str)], &[&str])) {
         let lines: Vec<Line> = sends.iter().map(|send| line(*send)).collect();
         let desired: Vec<_> = desired.iter().map(|id| track(id)).collect();
-        let placement = Placement::of(&lines, &desired, &BTreeSet::new());
+        let placement = Placement::of(&lines, &desired, &BTreeSet::new(), &Ssrcs::new(0));
         let placed = expected.1.iter().map(|(index, id)| (*index, track(id))).collect();
         let added = expected.2.iter().map(|id| track(id)).collect();
         assert_eq!(
@@ -256,6 +258,21 @@ mod tests {
     }
 
     #[test]
+    fn a_line_whose_ssrcs_are_used_up_takes_no_other_track() {
+        let mut ssrcs = Ssrcs::new(u32::MAX);
+        while ssrcs.are_left(0) {
+            ssrcs.next(0, false, &BTreeSet::new());
+        }
+        let placement =
+            |lines: &[Line], desired: &[DesiredTrack]| Placement::of(lines, desired, &BTreeSet::new(), &ssrcs);
+        let idle = placement(&[line(None), line(None)], &[track("a"), track("b")]);
+        assert_eq!((idle.placed, idle.added), (vec![(1, track("a"))], vec![track("b")]));
+        let freed = placement(&[line(Some("a"))], &[track("b")]);
+        assert_eq!((freed.freed, freed.added), (vec![0], vec![track("b")]));
+        assert!(placement(&[line(Some("a"))], &[track("a")]).is_empty(), "it goes on");
+    }
+
+    #[test]
     fn a_track_named_twice_is_sent_once() {
         check(&[None, None], &["a", "a"], (&[], &[(0, "a")], &[]));
     }
@@ -264,7 +281,7 @@ mod tests {
     fn a_line_the_client_does_not_receive_on_is_left() {
         let mut lines = [line(Some("a"))];
         lines[0].media_mut().unwrap().client_receives = false;
-        let placement = Placement::of(&lines, &[track("a")], &BTreeSet::new());
+        let placement = Placement::of(&lines, &[track("a")], &BTreeSet::new(), &Ssrcs::new(0));
         assert_eq!((placement.freed, placement.added), (vec![0], vec![track("a")]));
     }
 }

@@ -205,7 +205,8 @@ pub struct Send {
     pub stream_id: Arc<str>,
     /// RTCP CNAME.
     pub cname: Arc<str>,
-    /// Ours; the retransmission stream is there if the client takes RTX. SSRCs that are new in a session lie above all of
-    /// the sessions before: who sends with them can tell those that are over without keeping them.
+    /// Ours; the retransmission stream is there if the client takes RTX. Each SSRC tells the index of its stream
+    /// ([`stream_index`](crate::stream_index)) and lies above all that this index had before: who sends with it can tell
+    /// those that are over without keeping them.
     pub layer: Layer,
 }

@@ -103,10 +103,6 @@ pub(crate) const SRTP_WINDOW_WORDS: usize = 16;
 /// The same of the RTCP of one sender.
 pub(crate) const SRTCP_WINDOW_WORDS: usize = 2;
 
-/// Streams, and streams of retransmissions, that one client is sent at once: as many as its sections may have. At the
-/// bound no other begins.
-pub(crate) const SEALED_SSRCS_MAX: usize = 4096;
-
 /// SSRCs of one client that are opened, and as many past ones that are remembered; more are not opened.
 pub(crate) const OPENED_SSRCS_MAX: usize = 2048;
 

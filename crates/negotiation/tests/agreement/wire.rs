@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use negotiation::stream_index;
 use negotiation::{
     Description, DescriptionType, DesiredTrack, Fingerprint, IceCredentials, LocalParameters, MediaKind,
     NegotiatedSession, Output, PeerConnection, VideoFormats,
@@ -34,7 +35,8 @@ pub(crate) struct Wire {
     pub(crate) last_offer: String,
     /// SSRCs of ours with their tracks.
     ssrcs: BTreeMap<u32, Arc<str>>,
-    highest_ssrc: u32,
+    /// By the index of the stream.
+    highest_ssrcs: BTreeMap<usize, u32>,
 }
 
 impl Wire {
@@ -76,7 +78,7 @@ impl Wire {
             offers: 0,
             last_offer: String::new(),
             ssrcs: BTreeMap::new(),
-            highest_ssrc: 0,
+            highest_ssrcs: BTreeMap::new(),
         };
         wire.pump_client();
         wire
@@ -281,23 +283,22 @@ impl Wire {
         }
     }
 
-    /// Each is of one track for ever, and the new ones lie above all before.
+    /// Each is of one track for ever, and the new ones of an index lie above all before.
     fn check_ssrcs(&mut self, session: &NegotiatedSession) {
         let sends = session.sections.iter().filter_map(|section| section.send.as_ref());
-        let mut highest = self.highest_ssrc;
         for send in sends {
             for ssrc in std::iter::once(send.layer.ssrc).chain(send.layer.rtx) {
                 match self.ssrcs.get(&ssrc) {
                     Some(track) => assert_eq!(*track, send.track_id),
                     None => {
-                        assert!(ssrc > self.highest_ssrc, "{ssrc} of {} is new", send.track_id);
+                        let highest = self.highest_ssrcs.entry(stream_index(ssrc)).or_default();
+                        assert!(ssrc > *highest, "{ssrc} of {} is new", send.track_id);
+                        *highest = ssrc;
                         self.ssrcs.insert(ssrc, Arc::clone(&send.track_id));
                     }
                 }
-                highest = highest.max(ssrc);
             }
         }
-        self.highest_ssrc = highest;
     }
 
     fn check_description(&mut self, description: &Description, repeats: bool) {

@@ -2,8 +2,8 @@
 //!
 //! The rule of nonces: no two plaintexts are ever sealed under one key, SSRC and index. With GCM that would give
 //! away both and the key of the authentication. [`Sealer`] itself refuses the second; who has to send a packet
-//! again sends the same bytes, or seals on another SSRC (RTX) with a new number. SSRCs of ours ascend, so that a number
-//! tells of all streams that are over, however many came and went.
+//! again sends the same bytes, or seals on another SSRC (RTX) with a new number. SSRCs of ours with the same stream index
+//! ascend, so that a number tells of all its streams that are over, however many came and went.
 
 mod cipher;
 mod open;

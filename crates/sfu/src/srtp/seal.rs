@@ -1,5 +1,7 @@
 //! The outbound side: seals packets of ours, and none of them twice.
 
+use negotiation::stream_index;
+
 use super::cipher::{Cipher, CipherError, RTCP_CLEAR_BYTES};
 use super::window::{Known, Window};
 use super::{KeyError, Keys, Profile};
@@ -26,9 +28,9 @@ pub(crate) enum SealError {
     /// All numbers of this key are used up.
     #[error("the key is used up")]
     Exhausted,
-    /// More streams at once than there are sections for.
-    #[error("too many streams are open")]
-    TooManyStreams,
+    /// Another stream with this index is open.
+    #[error("the index is another stream's")]
+    Taken,
     /// Header, length, number and room do not fit together.
     #[error("no packet that can be sealed")]
     Malformed,
@@ -45,13 +47,30 @@ pub(crate) struct Sealer {
     profile: Profile,
     rtp: Cipher,
     rtcp: Cipher,
-    /// Those that are open, by SSRC.
-    streams: Vec<(u32, Window<{ limits::SRTP_WINDOW_WORDS }>)>,
-    /// The highest SSRC that was ever opened. All up to it that are not open are over: what was sealed must not be forgotten
-    /// as long as the key lives, and this is all that has to be kept of it.
-    highest: Option<u32>,
+    /// By the index that their SSRCs tell.
+    streams: Vec<Stream>,
     /// Of all senders together.
     rtcp_next: u32,
+}
+
+/// The streams of one index, of which one is open at a time.
+#[derive(Debug, Clone)]
+struct Stream {
+    /// The highest that was ever opened. All up to it but the one that is open are over: what was sealed must not be
+    /// forgotten as long as the key lives, and this is all that has to be kept of it.
+    ssrc: u32,
+    began: bool,
+    is_open: bool,
+    used: Window<{ limits::SRTP_WINDOW_WORDS }>,
+}
+
+impl Stream {
+    const NONE: Self = Self {
+        ssrc: 0,
+        began: false,
+        is_open: false,
+        used: Window::new(),
+    };
 }
 
 impl Sealer {
@@ -71,7 +90,6 @@ impl Sealer {
             rtp,
             rtcp,
             streams: Vec::new(),
-            highest: None,
             // Peers that know no index 0 take the first one for a replay.
             rtcp_next: 1,
         }
@@ -124,37 +142,49 @@ impl Sealer {
         Ok(self.rtcp.seal_rtcp(packet, length, ssrc, index)?)
     }
 
-    /// A stream begins. Its SSRC lies above those of all streams that began before, under the same key.
+    /// A stream begins. Its SSRC lies above those of all streams of its index that began before, under the same key.
     ///
     /// # Errors
-    /// [`SealError::Used`] if it does not: something may have been sealed on it.
+    /// [`SealError::Used`] if it does not: something may have been sealed on it. [`SealError::Taken`] if the stream before
+    /// is still open.
     pub(crate) fn open_stream(&mut self, ssrc: u32) -> Result<(), SealError> {
-        if self.highest.is_some_and(|highest| ssrc <= highest) {
+        let index = stream_index(ssrc);
+        if self.streams.len() <= index {
+            self.streams.resize(index + 1, Stream::NONE);
+        }
+        let stream = &mut self.streams[index];
+        if stream.began && ssrc <= stream.ssrc {
             return Err(SealError::Used);
         }
-        if self.streams.len() >= limits::SEALED_SSRCS_MAX {
-            return Err(SealError::TooManyStreams);
+        if stream.is_open {
+            return Err(SealError::Taken);
         }
-        self.highest = Some(ssrc);
-        // The highest of all: they stay sorted.
-        self.streams.push((ssrc, Window::new()));
+        *stream = Stream {
+            ssrc,
+            began: true,
+            is_open: true,
+            used: Window::new(),
+        };
         Ok(())
     }
 
-    /// Reads what [`Self::seal_rtp`] will read of the newest streams, but for what the cipher keeps to itself.
-    pub(crate) fn touch(&self) -> u64 {
-        let (first, last) = (self.streams.first(), self.streams.last());
-        first
-            .into_iter()
-            .chain(last)
-            .fold(0, |sum, (_, window)| sum ^ window.touch())
+    /// Reads what [`Self::seal_rtp`] will read of a stream, but for what the cipher keeps to itself.
+    pub(crate) fn touch(&self, ssrc: u32) -> u64 {
+        let stream = self.streams.get(stream_index(ssrc));
+        stream.map_or(0, |stream| stream.used.touch())
     }
 
     /// A stream is over, for ever.
     pub(crate) fn end_stream(&mut self, ssrc: u32) {
-        if let Ok(place) = self.streams.binary_search_by_key(&ssrc, |(ssrc, _)| *ssrc) {
-            self.streams.remove(place);
+        if let Some(stream) = self.open(ssrc) {
+            stream.is_open = false;
+            stream.used = Window::new();
         }
+    }
+
+    fn open(&mut self, ssrc: u32) -> Option<&mut Stream> {
+        let stream = self.streams.get_mut(stream_index(ssrc))?;
+        (stream.is_open && stream.ssrc == ssrc).then_some(stream)
     }
 
     /// The rule of nonces: each number of a stream once, and no stream twice.
@@ -162,8 +192,7 @@ impl Sealer {
         if sequence >= RTP_INDEX_END {
             return Err(SealError::Exhausted);
         }
-        let place = self.streams.binary_search_by_key(&ssrc, |(ssrc, _)| *ssrc);
-        let window = &mut self.streams[place.map_err(|_| SealError::NotOpen)?].1;
+        let window = &mut self.open(ssrc).ok_or(SealError::NotOpen)?.used;
         match window.known(sequence) {
             Known::New => {
                 window.mark(sequence);

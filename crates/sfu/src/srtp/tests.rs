@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use negotiation::DtlsRole;
+use negotiation::{DtlsRole, STREAMS_MAX};
 use proptest::prelude::*;
 
 use super::cipher::{Cipher, Label, derive};
@@ -245,9 +245,19 @@ fn a_stream_that_is_over_never_comes_back() {
     assert_eq!(sealer.open_stream(9), Err(SealError::Used), "it is open");
     assert_eq!(try_stream(&mut sealer, 9), Ok(()));
     assert_eq!(try_stream(&mut sealer, 10), Err(SealError::NotOpen));
-    assert_eq!(sealer.open_stream(12), Ok(()));
-    assert_eq!(sealer.open_stream(11), Err(SealError::Used), "it may have been");
-    assert_eq!(try_stream(&mut sealer, 12), Ok(()));
+    // The next of the same index, once the one before is over.
+    let next = |ssrc, lives: u32| ssrc + lives * STREAMS_MAX as u32;
+    assert_eq!(sealer.open_stream(next(9, 1)), Err(SealError::Taken));
+    assert_eq!(sealer.open_stream(next(8, 2)), Ok(()));
+    assert_eq!(sealer.open_stream(next(8, 1)), Err(SealError::Used), "it may have been");
+    assert_eq!(try_stream(&mut sealer, next(8, 2)), Ok(()));
+    assert_eq!(try_stream(&mut sealer, 8), Err(SealError::NotOpen));
+    sealer.end_stream(8);
+    assert_eq!(
+        try_stream(&mut sealer, next(8, 2)),
+        Err(SealError::Used),
+        "it is not over"
+    );
 }
 
 #[test]
@@ -290,10 +300,11 @@ fn indices_of_rtcp_end() {
 #[test]
 fn streams_that_one_key_seals_are_bounded() {
     let (mut sealer, _) = ends(Profile::AeadAes128Gcm, 0);
-    let opened = (10..1_000_000).take_while(|ssrc| sealer.open_stream(*ssrc).is_ok());
-    assert_eq!(9 + opened.count(), limits::SEALED_SSRCS_MAX);
-    assert_eq!(sealer.open_stream(u32::MAX), Err(SealError::TooManyStreams));
-    sealer.end_stream(1);
+    let opened = (10..1_000_000).filter(|ssrc| sealer.open_stream(*ssrc).is_ok());
+    assert_eq!(9 + opened.count(), STREAMS_MAX);
+    assert_eq!(sealer.open_stream(u32::MAX), Err(SealError::Taken));
+    let before = u32::MAX % STREAMS_MAX as u32;
+    sealer.end_stream(before);
     assert_eq!(sealer.open_stream(u32::MAX), Ok(()));
 }
 
@@ -394,7 +405,8 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let stream = 1_u32..8;
+    // Three lives of each index.
+    let stream = (1_u32..5, 0_u32..3).prop_map(|(index, life)| index + life * STREAMS_MAX as u32);
     prop_oneof![
         30 => (stream.clone(), -40_i64..20, any::<u8>()).prop_map(|(ssrc, ahead, text)| Step::Send(ssrc, ahead, text)),
         3 => (stream.clone(), -2000_i64..0x7000, any::<u8>()).prop_map(|(ssrc, ahead, text)| Step::Send(ssrc, ahead, text)),
@@ -410,7 +422,10 @@ fn step() -> impl Strategy<Value = Step> {
 fn ends_with_three_streams(profile: Profile, generation: u8) -> (Sealer, Opener) {
     let (mut sealer, mut opener) = fresh_ends(profile, generation);
     (1..4).for_each(|ssrc| sealer.open_stream(ssrc).unwrap());
-    opener.declare(1..8, 0);
+    opener.declare(
+        (0..3).flat_map(|life| (1..5).map(move |index| index + life * STREAMS_MAX as u32)),
+        0,
+    );
     (sealer, opener)
 }
 

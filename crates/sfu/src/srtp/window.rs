@@ -22,7 +22,7 @@ pub(super) enum Known {
 impl<const WORDS: usize> Window<WORDS> {
     const WIDTH: u64 = 64 * WORDS as u64;
 
-    pub(super) fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { next: 0, marks: None }
     }
 

@@ -314,7 +314,7 @@ impl Link {
     }
 }
 
-/// Streams begin; their SSRCs are sorted. One that cannot stays silent.
+/// Streams begin. One that cannot stays silent.
 fn open_streams(sealer: &mut Sealer, ssrcs: &[u32]) {
     for ssrc in ssrcs {
         if let Err(error) = sealer.open_stream(*ssrc) {
@@ -407,8 +407,7 @@ impl Engine for Link {
     }
 
     fn touch(&self, stream: SendHandle) -> u64 {
-        let sealer = self.srtp.as_ref().map_or(0, |srtp| srtp.sealer.touch());
-        sealer ^ self.outbound.touch(stream)
+        self.outbound.touch(stream, self.srtp.as_ref().map(|srtp| &srtp.sealer))
     }
 
     fn wants_run(&self) -> bool {

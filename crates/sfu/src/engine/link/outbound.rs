@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use negotiation::{Codec, Extension, Layer, MediaKind, Section, Send};
+use negotiation::{Codec, Extension, Layer, MediaKind, Section, Send, stream_index};
 
 use super::super::resend::ResendRing;
 use super::super::rtx::RtxBudget;
@@ -83,12 +83,10 @@ struct Ids {
 /// What all streams to a client share.
 pub(super) struct Outbound {
     streams: Slots<SendStream>,
-    /// SSRCs of media, sorted, with the handles of their streams.
-    by_ssrc: Vec<(u32, u32)>,
-    /// The highest SSRC of earlier sessions, and of all. SSRCs ascend from session to session: those up to the first that
-    /// are not here were given up, and sealing with them again could reuse a nonce.
-    settled: u32,
-    highest: u32,
+    /// By the index that SSRCs tell.
+    indices: Vec<Index>,
+    /// SSRCs of streams that were added since somebody asked.
+    begun: Vec<u32>,
     budget: RtxBudget,
     /// What was sent under which transport-wide number: an estimator of the way to the client will read it.
     record: Record,
@@ -97,13 +95,22 @@ pub(super) struct Outbound {
     pub(super) first_unreported: Option<Instant>,
 }
 
+/// What had an index.
+#[derive(Debug, Clone, Copy, Default)]
+struct Index {
+    /// The highest SSRC. SSRCs of an index ascend: those up to it were used, and sealing with them again could reuse a
+    /// nonce.
+    ssrc: u32,
+    /// The stream whose media has it now.
+    media: Option<SendHandle>,
+}
+
 impl Outbound {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             streams: Slots::default(),
-            by_ssrc: Vec::new(),
-            settled: 0,
-            highest: 0,
+            indices: Vec::new(),
+            begun: Vec::new(),
             budget: RtxBudget::new(),
             record: Record::new(clock.epoch()),
             clock,
@@ -116,24 +123,30 @@ impl Outbound {
         self.streams.iter_mut().for_each(SendStream::keep_nothing);
     }
 
-    /// Adds the stream of a section; `None` if its SSRC was given up before, or may have been.
+    /// Adds the stream of a section; `None` if its SSRCs were used before, or their indices are.
     pub(super) fn add(&mut self, section: &Section, send: &Send) -> Option<SendHandle> {
-        if ssrcs(send.layer).any(|ssrc| ssrc <= self.settled) {
+        let is_used = |ssrc: u32| {
+            let index = self.indices.get(stream_index(ssrc));
+            index.is_some_and(|index| index.media.is_some() || ssrc <= index.ssrc)
+        };
+        if ssrcs(send.layer).any(is_used) {
             tracing::error!(
                 ssrc = send.layer.ssrc,
                 "left out a track whose SSRC does not lie above those before"
             );
             return None;
         }
-        let place = self.by_ssrc.binary_search_by_key(&send.layer.ssrc, |(ssrc, _)| *ssrc);
-        let Err(place) = place else {
-            tracing::error!(ssrc = send.layer.ssrc, "left out a track whose SSRC another has");
-            return None;
-        };
-        let handle = self.streams.insert(SendStream::new(section, send, &self.clock))?;
-        self.highest = ssrcs(send.layer).fold(self.highest, u32::max);
-        self.by_ssrc.insert(place, (send.layer.ssrc, handle));
-        Some(SendHandle(handle))
+        let handle = SendHandle(self.streams.insert(SendStream::new(section, send, &self.clock))?);
+        for ssrc in ssrcs(send.layer) {
+            let index = stream_index(ssrc);
+            if self.indices.len() <= index {
+                self.indices.resize(index + 1, Index::default());
+            }
+            self.indices[index].ssrc = ssrc;
+            self.begun.push(ssrc);
+        }
+        self.indices[stream_index(send.layer.ssrc)].media = Some(handle);
+        Some(handle)
     }
 
     /// A later session has other ids or formats for a stream that stays.
@@ -144,36 +157,32 @@ impl Outbound {
     }
 
     /// Gives a stream up; its SSRCs are never used again.
-    pub(super) fn remove(&mut self, handle: SendHandle) -> Option<Layer> {
-        let stream = self.streams.remove(handle.0)?;
-        self.by_ssrc.retain(|(_, of)| *of != handle.0);
-        Some(stream.layer)
+    pub(super) fn remove(&mut self, handle: SendHandle) {
+        if let Some(stream) = self.streams.remove(handle.0)
+            && let Some(index) = self.indices.get_mut(stream_index(stream.layer.ssrc))
+        {
+            index.media = None;
+        }
     }
 
-    /// All streams of a session were added. Returns the SSRCs that are new, sorted.
-    pub(super) fn settle(&mut self) -> Vec<u32> {
-        let before = std::mem::replace(&mut self.settled, self.highest);
-        let mut new = self.ssrcs();
-        new.retain(|ssrc| *ssrc > before);
-        new
+    /// SSRCs of streams that were added since this was asked.
+    pub(super) fn take_begun(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.begun)
     }
 
-    /// All SSRCs, sorted.
+    /// All SSRCs.
     pub(super) fn ssrcs(&mut self) -> Vec<u32> {
-        let mut all: Vec<u32> = self.streams.iter_mut().flat_map(|stream| ssrcs(stream.layer)).collect();
-        all.sort_unstable();
-        all.dedup();
-        all
+        self.streams.iter_mut().flat_map(|stream| ssrcs(stream.layer)).collect()
     }
 
     pub(super) fn streams(&mut self) -> impl Iterator<Item = &mut SendStream> {
         self.streams.iter_mut()
     }
 
-    /// The stream of an SSRC.
+    /// The stream whose media has an SSRC.
     pub(super) fn by_ssrc(&self, ssrc: u32) -> Option<SendHandle> {
-        let place = self.by_ssrc.binary_search_by_key(&ssrc, |(of, _)| *of).ok()?;
-        Some(SendHandle(self.by_ssrc[place].1))
+        let index = self.indices.get(stream_index(ssrc))?;
+        index.media.filter(|_| index.ssrc == ssrc)
     }
 
     /// Whether the client asks for another key frame of a stream: a repetition has the same number (RFC 5104 section
@@ -185,7 +194,8 @@ impl Outbound {
 
     /// An SSRC of ours; reports name one as their sender.
     pub(super) fn any_ssrc(&self) -> Option<u32> {
-        self.by_ssrc.first().map(|(ssrc, _)| *ssrc)
+        let index = self.indices.iter().find(|index| index.media.is_some())?;
+        Some(index.ssrc)
     }
 
     /// The client tells which packets arrived.
@@ -194,8 +204,10 @@ impl Outbound {
     }
 
     /// Reads what [`Self::send`] will read.
-    pub(super) fn touch(&self, handle: SendHandle) -> u64 {
-        let stream = self.streams.get(handle.0).map_or(0, SendStream::touch);
+    pub(super) fn touch(&self, handle: SendHandle, sealer: Option<&Sealer>) -> u64 {
+        let stream = self.streams.get(handle.0).map_or(0, |stream| {
+            stream.touch() ^ sealer.map_or(0, |sealer| sealer.touch(stream.layer.ssrc))
+        });
         stream ^ self.record.touch()
     }
 

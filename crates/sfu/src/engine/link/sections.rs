@@ -10,7 +10,7 @@ use super::inbound::Inbound;
 use super::outbound::Outbound;
 use crate::limits;
 
-/// SSRCs of ours that a session gave up, and those that it began to use, sorted.
+/// SSRCs of ours that a session gave up, and those that it began to use.
 #[derive(Debug, Default)]
 pub(super) struct Turnover {
     pub(super) given_up: Vec<u32>,
@@ -54,7 +54,7 @@ impl Sections {
             state.apply_receive(section, inbound);
             state.apply_send(section, outbound);
         }
-        let begun = outbound.settle();
+        let begun = outbound.take_begun();
         (self.bindings(session), Turnover { given_up, begun })
     }
 

@@ -307,6 +307,7 @@ async fn start_media(settings: &Settings, wait: Duration) -> Result<Media, Start
         binds: settings.media_addrs.clone(),
         engine: settings.media_engine,
         loudest_audio: settings.loudest_audio,
+        pinned: settings.pin_media_workers,
     };
     let began = Instant::now();
     loop {

@@ -87,6 +87,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             binds: vec!["127.0.0.1:0".parse()?],
             engine: shape.engine,
             loudest_audio: None,
+            pinned: false,
         },
         |_| {},
     )?;

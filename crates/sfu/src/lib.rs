@@ -31,6 +31,7 @@ mod loudest;
 pub mod measure;
 mod media_worker;
 mod plane;
+mod processors;
 mod rewrite;
 mod srtp;
 mod stats;
@@ -53,6 +54,7 @@ use negotiation::{Fingerprint, MediaKind, NegotiatedSession};
 #[cfg(feature = "library-engine")]
 use engine::RtcEngines;
 use engine::{Engines, LinkEngines};
+use media_worker::WorkerSettings;
 use udp::Bound;
 
 pub use media_worker::MediaWorker;
@@ -72,6 +74,8 @@ pub struct SfuConfig {
     /// To a receiver of more sound than this, the loudest so many are sent, and for a while those who were among them. `None`
     /// sends all.
     pub loudest_audio: Option<NonZeroUsize>,
+    /// Keeps each worker's thread on a processor of its own, as far as there are as many.
+    pub pinned: bool,
 }
 
 /// Which engine carries the transports: DTLS, SRTP, RTCP and data channels.
@@ -233,8 +237,17 @@ impl Sfu {
                 limits::SOCKET_BUFFER_BYTES
             );
         }
+        let processors = match config.pinned {
+            true => processors::spread(bound.len()).map_err(io::Error::from)?,
+            false => Vec::new(),
+        };
         let start = |(number, bound)| {
-            MediaWorker::start(number, bound, engines.clone(), config.loudest_audio, on_event.clone())
+            let settings = WorkerSettings {
+                number,
+                loudest: config.loudest_audio,
+                processor: processors.get(number).copied(),
+            };
+            MediaWorker::start(settings, bound, engines.clone(), on_event.clone())
         };
         Ok(Self {
             fingerprint: engines.fingerprint(),

@@ -15,7 +15,7 @@ use crate::plane::Plane;
 use crate::stats::SharedStats;
 use crate::udp::{Bound, Socket};
 use crate::worker::{Wake, Worker};
-use crate::{Command, Event, Stats};
+use crate::{Command, Event, Stats, processors};
 
 /// A thread with a UDP port and transports of its own. Dropping it says good-bye to their clients and ends the thread.
 pub struct MediaWorker {
@@ -28,22 +28,37 @@ pub struct MediaWorker {
     thread: Option<JoinHandle<()>>,
 }
 
+/// How a worker is to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WorkerSettings {
+    /// Counted from 0.
+    pub(crate) number: usize,
+    /// As [`SfuConfig::loudest_audio`](crate::SfuConfig::loudest_audio).
+    pub(crate) loudest: Option<NonZeroUsize>,
+    /// The processor that the thread is kept on.
+    pub(crate) processor: Option<usize>,
+}
+
 impl MediaWorker {
     /// Starts the thread.
     pub(crate) fn start<E: Engines>(
-        number: usize,
+        settings: WorkerSettings,
         bound: Bound,
         engines: E,
-        loudest: Option<NonZeroUsize>,
         on_event: impl Fn(Event) + Send + 'static,
     ) -> io::Result<Self> {
         let local = bound.local_addr();
         let wake = Arc::new(Wake::new()?);
         let stats = Arc::new(SharedStats::default());
         let (sender, commands) = mpsc::channel();
-        let plane = Plane::new(engines, on_event, Instant::now()).with_loudest(loudest);
+        let plane = Plane::new(engines, on_event, Instant::now()).with_loudest(settings.loudest);
         let (worker_wake, worker_stats) = (wake.clone(), stats.clone());
         let run = move || {
+            if let Some(processor) = settings.processor
+                && let Err(errno) = processors::pin(processor)
+            {
+                tracing::warn!(%errno, processor, "a media thread cannot be kept on a processor, and goes on without");
+            }
             Worker {
                 socket: Socket::new(bound),
                 plane,
@@ -55,7 +70,9 @@ impl MediaWorker {
             }
             .run()
         };
-        let thread = std::thread::Builder::new().name(format!("media-{number}")).spawn(run)?;
+        let thread = std::thread::Builder::new()
+            .name(format!("media-{}", settings.number))
+            .spawn(run)?;
         Ok(Self {
             local,
             commands: Some(sender),

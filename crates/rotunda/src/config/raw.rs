@@ -44,6 +44,9 @@ options! {
         /// Threads that carry media, 1 to 64, each with a UDP port of its own: 4 with the default address need 8081 to 8084; 0: half of the processors, at most 8 [env: ROTUNDA_MEDIA_WORKERS] [default: 0]
         #[arg(long, value_name = "NUMBER")]
         media_workers: Text,
+        /// Keep each of those threads on a processor, true or false: for machines that carry nothing else [env: ROTUNDA_PIN_MEDIA_WORKERS] [default: false]
+        #[arg(long, value_name = "true|false")]
+        pin_media_workers: Text,
         /// Tracks of sound that a participant is sent at most, the loudest of those subscribed to, 1 to 1000; 0: all [env: ROTUNDA_LOUDEST_AUDIO] [default: 50]
         #[arg(long, value_name = "NUMBER")]
         loudest_audio: Text,
@@ -163,6 +166,7 @@ impl Raw {
             http_addr: text("127.0.0.1:8080"),
             media_addr: text("0.0.0.0:8081"),
             media_workers: text("0"),
+            pin_media_workers: text("false"),
             loudest_audio: text("50"),
             session_timeout_s: text("30"),
             max_participants: text("1000"),

@@ -108,9 +108,7 @@ impl Reader<'_> {
         let media_region = self.optional("media_region", raw.media_region.as_ref(), region);
         let regions = raw.accept_media_regions.iter().flat_map(|list| &list.0);
         let accept_media_regions = self.each("accept_media_regions", regions, region);
-        let allowed = self.optional("ad_hoc_rooms", raw.ad_hoc_rooms.as_ref(), |text| {
-            text.parse().map_err(|_| "true or false".to_owned())
-        });
+        let allowed = self.flag("ad_hoc_rooms", raw.ad_hoc_rooms.as_ref());
         let kind = self.optional("ad_hoc_type", raw.ad_hoc_type.as_ref(), |text| {
             RoomType::from_word(text).ok_or_else(|| "group, go, peer-to-peer or group-small".to_owned())
         });

@@ -38,6 +38,8 @@ pub struct Settings {
     pub media_addrs: Vec<SocketAddr>,
     /// What carries the media.
     pub media_engine: MediaEngine,
+    /// Each media worker's thread stays on a processor.
+    pub pin_media_workers: bool,
     /// Tracks of sound that a participant is sent, the loudest of those it subscribes to; `None`: all.
     pub loudest_audio: Option<NonZeroUsize>,
     /// Where browsers send media; empty: found by [`Settings::candidates`].
@@ -162,6 +164,7 @@ impl Settings {
             http_addr: local,
             media_addrs: vec![local; ephemeral_workers()],
             media_engine: ephemeral_engine(),
+            pin_media_workers: false,
             loudest_audio: None,
             advertise: Vec::new(),
             public_url: None,
@@ -200,6 +203,7 @@ impl Settings {
         let media_addrs = media_addr
             .zip(media_workers)
             .and_then(|(first, workers)| reader.media_addrs(first, workers));
+        let pin_media_workers = reader.flag("pin_media_workers", raw.pin_media_workers.as_ref());
         let loudest_audio = reader.number("loudest_audio", raw.loudest_audio.as_ref(), limits::LOUDEST_AUDIO);
         let media_engine = reader.media_engine(environment);
         let advertise = reader.each(
@@ -263,6 +267,7 @@ impl Settings {
             Some(http_addr),
             Some(media_addrs),
             Some(media_engine),
+            Some(pin_media_workers),
             Some(loudest_audio),
             Some(session_timeout_s),
             Some(rooms),
@@ -274,6 +279,7 @@ impl Settings {
             http_addr,
             media_addrs,
             media_engine,
+            pin_media_workers,
             loudest_audio,
             session_timeout_s,
             rooms,
@@ -290,6 +296,7 @@ impl Settings {
             http_addr,
             media_addrs,
             media_engine,
+            pin_media_workers,
             loudest_audio: NonZeroUsize::new(loudest_audio as usize),
             advertise,
             public_url,
@@ -429,6 +436,10 @@ impl Reader<'_> {
         read(text)
             .map_err(|wanted| self.fault(name, format_args!("\"{text}\" is not {wanted}")))
             .ok()
+    }
+
+    pub(super) fn flag(&mut self, name: &str, text: Option<&Text>) -> Option<bool> {
+        self.optional(name, text, |text| text.parse().map_err(|_| "true or false".to_owned()))
     }
 
     pub(super) fn each<'t, T>(

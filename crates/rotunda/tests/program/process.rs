@@ -78,6 +78,10 @@ impl Running {
         serde_json::from_str(&self.line()).unwrap()
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line on stdout.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();

@@ -247,6 +247,40 @@ fn each_media_worker_has_a_port() {
 }
 
 #[test]
+fn media_threads_stay_on_a_processor_if_they_are_to() {
+    for (pin, stay) in [("true", true), ("false", false)] {
+        let home = tempfile::tempdir().unwrap();
+        let options = ["dev", "--media-workers", "2", "--pin-media-workers", pin];
+        let mut server = Running::start(rotunda(home.path()).args(options).args(FREE));
+        server.json();
+        let mut threads = 0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap() {
+            let read = |name: &str| std::fs::read_to_string(thread.as_ref().unwrap().path().join(name)).unwrap();
+            if read("comm").starts_with("media-") {
+                threads += 1;
+                let own = std::fs::read_to_string("/proc/self/status").unwrap();
+                let processors = if stay { 1 } else { processors_of(&own) };
+                assert_eq!(processors_of(&read("status")), processors, "{pin}");
+            }
+        }
+        assert_eq!(threads, 2);
+        server.terminate();
+    }
+}
+
+/// How many processors a thread may use, as its `status` tells: a mask of hexadecimal digits, by commas.
+fn processors_of(status: &str) -> u32 {
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed:"))
+        .unwrap();
+    mask.chars()
+        .filter_map(|digit| digit.to_digit(16))
+        .map(u32::count_ones)
+        .sum()
+}
+
+#[test]
 fn a_file_of_options_is_read() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("rotunda.toml");

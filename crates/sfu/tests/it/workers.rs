@@ -201,6 +201,7 @@ fn all_ports_or_none() {
         binds: vec![free_at, taken_at],
         engine: sfu::MediaEngine::Own,
         loudest_audio: None,
+        pinned: false,
     };
     let error = Sfu::start(config, |_| {}).unwrap_err();
     assert!(

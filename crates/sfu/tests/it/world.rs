@@ -61,6 +61,7 @@ impl World {
             binds: addresses.iter().map(|address| address.parse().unwrap()).collect(),
             engine: testkit::media::engine().map_or(MediaEngine::default(), |name| name.parse().unwrap()),
             loudest_audio: loudest,
+            pinned: false,
         };
         let sfu = Sfu::start(config, move |event| {
             seen.0.lock().unwrap().push((Instant::now(), event.clone()));

@@ -28,6 +28,7 @@ mod subscribe_rules;
 mod track;
 
 pub use error::too_many_requests;
+#[cfg(feature = "program")]
 pub use router::router;
 
 /// The API's description (OpenAPI 3.0) for a server with these settings, at this address.

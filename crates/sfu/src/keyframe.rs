@@ -14,6 +14,8 @@ pub(crate) struct KeyframeRequests {
     repeats: u32,
     /// Somebody was out of reach when the last one came, and does not wait as long as others.
     urgent: bool,
+    /// The last request was for them.
+    hurried: bool,
 }
 
 impl KeyframeRequests {
@@ -23,6 +25,7 @@ impl KeyframeRequests {
             asked: None,
             repeats: 0,
             urgent: false,
+            hurried: false,
         }
     }
 
@@ -53,6 +56,7 @@ impl KeyframeRequests {
     pub(crate) fn arrived(&mut self) {
         self.wanted = false;
         self.urgent = false;
+        self.hurried = false;
         self.repeats = 0;
     }
 
@@ -68,14 +72,16 @@ impl KeyframeRequests {
         let pause = match is_behind {
             true => limits::KEYFRAME_INTERVAL_MAX,
             false if self.urgent => limits::KEYFRAME_INTERVAL_URGENT,
+            // It may have come too soon after the one before, which Chromium leaves unanswered.
+            false if self.hurried => limits::KEYFRAME_IGNORED - limits::KEYFRAME_INTERVAL_URGENT,
             false => doubled.min(limits::KEYFRAME_INTERVAL_MAX),
         };
         let resting = self.asked.is_some_and(|at| now.saturating_duration_since(at) < pause);
         if !self.wanted || resting {
             return false;
         }
-        self.urgent = false;
-        self.repeats = self.repeats.saturating_add(1);
+        self.hurried = std::mem::take(&mut self.urgent);
+        self.repeats = self.repeats.saturating_add(u32::from(!self.hurried));
         self.asked = Some(now);
         true
     }
@@ -183,8 +189,12 @@ mod tests {
         requests.hurry();
         assert!(!requests.take_due(false, at(99)) && requests.take_due(false, at(100)));
         requests.demand();
-        assert!(!requests.take_due(false, at(599)), "once");
-        assert!(requests.take_due(false, at(600)));
+        assert!(!requests.take_due(false, at(309)), "once");
+        assert!(
+            requests.take_due(false, at(310)),
+            "the publisher may have left it unanswered"
+        );
+        assert!(!requests.take_due(false, at(809)) && requests.take_due(false, at(810)));
     }
 
     #[test]

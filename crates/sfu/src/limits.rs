@@ -157,6 +157,9 @@ pub(crate) const KEYFRAME_INTERVAL_MIN: Duration = Duration::from_millis(500);
 /// The same for a subscriber that was out of reach when the last key frame came.
 pub(crate) const KEYFRAME_INTERVAL_URGENT: Duration = Duration::from_millis(100);
 
+/// So soon after a request for a key frame that it answered Chromium answers no other: 300 ms, and some for the way.
+pub(crate) const KEYFRAME_IGNORED: Duration = Duration::from_millis(310);
+
 /// Longest pause between repeated requests that nobody answered.
 pub(crate) const KEYFRAME_INTERVAL_MAX: Duration = Duration::from_secs(4);
 

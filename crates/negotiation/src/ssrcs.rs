@@ -17,6 +17,7 @@ pub const STREAMS_MAX: usize = 1 << INDEX_BITS;
 
 const _: () = assert!(STREAMS_MAX == 2 * SECTIONS_MAX);
 
+/// The highest count that the bits above hold.
 const COUNT_MAX: u32 = u32::MAX >> INDEX_BITS;
 
 /// The index of the stream that has this SSRC towards a client, below [`STREAMS_MAX`].
@@ -51,15 +52,17 @@ impl Ssrcs {
     /// The next of a section, none of which is among `taken`.
     pub(crate) fn next(&mut self, section: usize, has_rtx: bool, taken: &BTreeSet<u32>) -> Option<Layer> {
         let media = u32::try_from(2 * section).ok().filter(|_| section < SECTIONS_MAX)?;
-        let layers = (self.count(section) + 1..=COUNT_MAX).map(|count| (count, count << INDEX_BITS | media));
-        let is_free = |(_, ssrc): &(u32, u32)| !taken.contains(ssrc) && !taken.contains(&(ssrc + 1));
-        let (count, ssrc) = layers.into_iter().find(is_free)?;
+        let ssrc = |count: u32| count << INDEX_BITS | media;
+        let is_free = |count: &u32| !taken.contains(&ssrc(*count)) && !taken.contains(&(ssrc(*count) + 1));
+        let count = (self.count(section) + 1..=COUNT_MAX).find(is_free)?;
         if self.counts.len() <= section {
             self.counts.resize(section + 1, self.floor);
         }
         self.counts[section] = count;
-        let rtx = has_rtx.then_some(ssrc + 1);
-        Some(Layer { ssrc, rtx })
+        Some(Layer {
+            ssrc: ssrc(count),
+            rtx: has_rtx.then_some(ssrc(count) + 1),
+        })
     }
 
     fn count(&self, section: usize) -> u32 {

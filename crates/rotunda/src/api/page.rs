@@ -26,6 +26,9 @@ const VERSION: u8 = 1;
 /// Bytes of the tag behind the version: HMAC-SHA-256.
 const TAG_BYTES: usize = 32;
 
+/// Hexadecimal digits of a row's SID.
+const SID_DIGITS: usize = 32;
+
 /// What is encoded in the values of a URL: all but the unreserved characters (RFC 3986 section 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -90,7 +93,7 @@ impl Cursor {
     /// The token for it.
     pub(super) fn seal(&self, key: &[u8; 32]) -> String {
         let Position { created, sid } = self.position;
-        let sid = format!("{:032x}", u128::from_be_bytes(sid));
+        let sid = format!("{:0SID_DIGITS$x}", u128::from_be_bytes(sid));
         let wire: Wire = (
             self.account.to_string(),
             self.list.text(),
@@ -121,6 +124,8 @@ impl Cursor {
         }
         let (account, list, filters, status, backwards, created, sid): Wire = serde_json::from_slice(body).ok()?;
         let list = List::read(list.as_deref())?;
+        // As it is written, so that what opens is never longer when it is sealed again.
+        let sid = Some(sid).filter(|sid| sid.len() == SID_DIGITS)?;
         let sid = u128::from_str_radix(&sid, 16).ok()?.to_be_bytes();
         let position = Position {
             created: Timestamp(created),

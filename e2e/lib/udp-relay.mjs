@@ -19,7 +19,7 @@ export class UdpRelay {
   counts = { up: 0, down: 0, dropped: 0 };
   /** Binding requests passed to the server: `{at, username}`, milliseconds since the epoch. */
   checks = [];
-  /** Longest time that a browser sent no picture in, ms: loss cannot cause it, a machine that is too busy can. */
+  /** Longest time in which a browser sent no picture, ms: loss here cannot cause it, a machine that is too busy can. */
   longestSilence = 0;
   clients = new Map();
 
